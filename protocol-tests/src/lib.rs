@@ -1,0 +1,1 @@
+//! Bytes: what Kafka writes, we read and write.

@@ -1,0 +1,44 @@
+//! The real world: the operating system's clock, files, sockets and chance.
+
+mod disk;
+mod net;
+
+pub use disk::OsDisk;
+pub use net::OsNet;
+
+use super::{Blocking, Clock, Rng, Runtime, Tasks};
+use crate::types::Timestamp;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The runtime of a broker that is a process of its own, or part of one.
+pub fn runtime() -> Runtime {
+    Runtime {
+        clock: Arc::new(OsClock),
+        disk: Arc::new(OsDisk),
+        net: Arc::new(OsNet),
+        rng: Arc::new(OsRng),
+        tasks: Tasks::new(Blocking::Threads),
+    }
+}
+
+/// The operating system's clocks.
+pub struct OsClock;
+
+impl Clock for OsClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the real clock")]
+    fn wall(&self) -> Timestamp {
+        let ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        Timestamp(i64::try_from(ms).unwrap_or(i64::MAX))
+    }
+}
+
+/// The operating system's random bytes.
+pub struct OsRng;
+
+impl Rng for OsRng {
+    fn fill(&self, bytes: &mut [u8]) {
+        // Nothing the broker does is safe without chance (ids would collide), so this is fatal.
+        getrandom::fill(bytes).expect("the operating system gives random bytes");
+    }
+}

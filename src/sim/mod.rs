@@ -1,0 +1,1 @@
+//! The simulated world: a disk with crash states and seeded chance.
