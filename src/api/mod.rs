@@ -1,1 +1,5 @@
-//! (not built yet)
+//! Kafka's APIs: one file each. A handler translates in, calls one part, translates out.
+
+mod context;
+
+pub use context::{RequestContext, Staged};

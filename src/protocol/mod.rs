@@ -1,1 +1,2 @@
 //! (not built yet)
+pub type Text = String;

@@ -95,6 +95,20 @@ pub trait File: Send + std::marker::Sync + 'static {
     }
 }
 
+/// A range of a file's bytes: what a fetch answers with, without having read it.
+#[derive(Clone)]
+pub struct FileSlice {
+    pub file: Arc<dyn File>,
+    pub position: u64,
+    pub len: usize,
+}
+
+impl std::fmt::Debug for FileSlice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "FileSlice({}+{})", self.position, self.len)
+    }
+}
+
 /// Fills `buf` from `position` on; `UnexpectedEof` if the file ends first.
 pub fn read_exact_at(file: &dyn File, mut buf: &mut [u8], mut position: u64) -> io::Result<()> {
     while !buf.is_empty() {
@@ -120,7 +134,10 @@ pub fn read_whole(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
 /// Replaces the file at `path` whole: written beside it as `.tmp`, synced, renamed, directory synced.
 /// A crash leaves the old bytes or the new ones.
 pub fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+    let mut name = path
+        .file_name()
+        .ok_or(io::ErrorKind::InvalidInput)?
+        .to_owned();
     name.push(".tmp");
     let temporary = path.with_file_name(name);
     let file = disk.open(&temporary, Open::Truncate)?;

@@ -15,7 +15,10 @@ mod rng;
 mod tasks;
 
 pub use clock::{Clock, Instant, sleep_until};
-pub use disk::{Disk, Entry, File, Lock, Metadata, Open, Sync, read_exact_at, read_whole, write_whole};
+pub use disk::{
+    Disk, Entry, File, FileSlice, Lock, Metadata, Open, Sync, read_exact_at, read_whole,
+    write_whole,
+};
 pub use net::{Listener, More, Net, Stream};
 pub use rng::Rng;
 pub use tasks::{Blocking, Tasks};

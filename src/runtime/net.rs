@@ -1,6 +1,7 @@
 //! Sockets.
 
 use super::File;
+use bytes::BytesMut;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -20,11 +21,8 @@ pub enum More {
 /// Opens sockets.
 pub trait Net: Send + Sync + 'static {
     /// Listens on `host:port`; port 0 picks a free one; an empty host means every address.
-    fn bind<'a>(
-        &'a self,
-        host: &'a str,
-        port: u16,
-    ) -> BoxFuture<'a, io::Result<Box<dyn Listener>>>;
+    fn bind<'a>(&'a self, host: &'a str, port: u16)
+    -> BoxFuture<'a, io::Result<Box<dyn Listener>>>;
 }
 
 /// A listening socket.
@@ -35,8 +33,14 @@ pub trait Listener: Send + Sync + 'static {
 
 /// One connection.
 pub trait Stream: Send + 'static {
-    /// Reads what is there into `buf`; 0 bytes mean the peer has closed its side.
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>>;
+    /// Appends at most `max` bytes of what is there to `buf`, into capacity that it already has
+    /// where that suffices; how many. 0 means the peer has closed its side.
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut BytesMut,
+        max: usize,
+    ) -> Poll<io::Result<usize>>;
 
     /// Ready once a read would give something (bytes, the end or an error), without a buffer held.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;

@@ -23,7 +23,11 @@ pub struct Tasks {
 
 impl Tasks {
     pub fn new(blocking: Blocking) -> Tasks {
-        Tasks { tracker: TaskTracker::new(), stop: CancellationToken::new(), blocking }
+        Tasks {
+            tracker: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            blocking,
+        }
     }
 
     /// A group of tasks of its own: stopped with its parent, or alone.
@@ -36,7 +40,10 @@ impl Tasks {
     }
 
     /// Runs `task` beside the others. It should end soon after [`Tasks::stopping`].
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that spawns"
+    )]
     pub fn spawn<F>(&self, task: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -46,7 +53,10 @@ impl Tasks {
 
     /// Runs `work`, which may block, off the busy threads, and gives its result.
     /// `None` if it panicked.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that leaves the workers")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that leaves the workers"
+    )]
     pub async fn blocking<T, F>(&self, work: F) -> Option<T>
     where
         T: Send + 'static,
@@ -54,9 +64,11 @@ impl Tasks {
     {
         match self.blocking {
             Blocking::Inline => Some(work()),
-            Blocking::Threads => {
-                self.tracker.track_future(tokio::task::spawn_blocking(work)).await.ok()
-            }
+            Blocking::Threads => self
+                .tracker
+                .track_future(tokio::task::spawn_blocking(work))
+                .await
+                .ok(),
         }
     }
 

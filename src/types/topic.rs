@@ -36,7 +36,10 @@ impl TopicName {
         if text.len() > TOPIC_NAME_LEN_MAX {
             return Err(TopicNameError::TooLong(text.to_owned()));
         }
-        if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) {
+        if !text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+        {
             return Err(TopicNameError::Characters(text.to_owned()));
         }
         Ok(TopicName(text.into()))
@@ -59,7 +62,10 @@ impl TopicName {
 
 /// Topics that only the broker writes.
 pub fn is_internal(name: &str) -> bool {
-    matches!(name, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
+    matches!(
+        name,
+        "__consumer_offsets" | "__transaction_state" | "__share_group_state"
+    )
 }
 
 impl std::borrow::Borrow<str> for TopicName {
@@ -113,8 +119,14 @@ mod tests {
     fn names_outside_kafkas_alphabet_are_refused() {
         assert_eq!(TopicName::parse(""), Err(TopicNameError::Empty));
         assert_eq!(TopicName::parse(".."), Err(TopicNameError::Dots));
-        assert!(matches!(TopicName::parse("a b"), Err(TopicNameError::Characters(_))));
-        assert!(matches!(TopicName::parse(&"a".repeat(250)), Err(TopicNameError::TooLong(_))));
+        assert!(matches!(
+            TopicName::parse("a b"),
+            Err(TopicNameError::Characters(_))
+        ));
+        assert!(matches!(
+            TopicName::parse(&"a".repeat(250)),
+            Err(TopicNameError::TooLong(_))
+        ));
         assert!(TopicName::parse(&"a".repeat(249)).is_ok());
         assert!(TopicName::parse("A.b_c-9").is_ok());
     }

@@ -42,7 +42,10 @@ impl Disk for OsDisk {
 
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
         let found = std::fs::metadata(path)?;
-        let since = found.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = found
+            .modified()?
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Ok(Metadata {
             len: found.len(),
             is_dir: found.is_dir(),
@@ -56,7 +59,10 @@ impl Disk for OsDisk {
             let entry = entry?;
             // A name that is not UTF-8 is none of Kafka's, so nobody misses it.
             if let Ok(name) = entry.file_name().into_string() {
-                entries.push(Entry { name, is_dir: entry.file_type()?.is_dir() });
+                entries.push(Entry {
+                    name,
+                    is_dir: entry.file_type()?.is_dir(),
+                });
             }
         }
         entries.sort();
@@ -84,7 +90,11 @@ impl Disk for OsDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
         // Apache Kafka takes a POSIX record lock here (Java's FileLock). A flock would not see it,
         // so we take that one; but record locks do not tell two brokers of one process apart, and
         // tests run several in one process, so we take both.

@@ -28,7 +28,9 @@ pub struct OsClock;
 impl Clock for OsClock {
     #[expect(clippy::disallowed_methods, reason = "this is the real clock")]
     fn wall(&self) -> Timestamp {
-        let ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        let ms = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis());
         Timestamp(i64::try_from(ms).unwrap_or(i64::MAX))
     }
 }

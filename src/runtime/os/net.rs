@@ -2,14 +2,16 @@
 
 use crate::runtime::net::{Listener, More, Net, Stream};
 use crate::runtime::{File, disk};
+use bytes::{BufMut, BytesMut};
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, Interest, ReadBuf};
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
+use tokio_util::io::poll_read_buf;
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -32,7 +34,10 @@ impl Net for OsNet {
     ) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
         Box::pin(async move {
             let addresses: Vec<SocketAddr> = if host.is_empty() {
-                vec![SocketAddr::from(([0u16; 8], port)), SocketAddr::from(([0, 0, 0, 0], port))]
+                vec![
+                    SocketAddr::from(([0u16; 8], port)),
+                    SocketAddr::from(([0, 0, 0, 0], port)),
+                ]
             } else {
                 tokio::net::lookup_host((host, port)).await?.collect()
             };
@@ -50,7 +55,11 @@ impl Net for OsNet {
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     use socket2::{Domain, Protocol, Socket, Type};
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         // An empty host means IPv4 too, as it does in Java.
         socket.set_only_v6(!address.ip().is_unspecified())?;
@@ -78,10 +87,13 @@ impl Listener for OsListener {
 }
 
 impl Stream for OsStream {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buf = ReadBuf::new(buf);
-        ready!(Pin::new(&mut self.0).poll_read(cx, &mut buf))?;
-        Poll::Ready(Ok(buf.filled().len()))
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut BytesMut,
+        max: usize,
+    ) -> Poll<io::Result<usize>> {
+        poll_read_buf(Pin::new(&mut self.0), cx, &mut buf.limit(max))
     }
 
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -100,7 +112,12 @@ impl Stream for OsStream {
                 More::Nothing => SendFlags::empty(),
             };
         self.poll_when_writable(cx, |socket| {
-            Ok(sendmsg(socket, parts, &mut SendAncillaryBuffer::default(), flags)?)
+            Ok(sendmsg(
+                socket,
+                parts,
+                &mut SendAncillaryBuffer::default(),
+                flags,
+            )?)
         })
     }
 
@@ -114,7 +131,12 @@ impl Stream for OsStream {
         match file.descriptor() {
             Some(descriptor) => self.poll_when_writable(cx, |socket| {
                 let mut position = position;
-                Ok(rustix::fs::sendfile(socket, descriptor, Some(&mut position), len)?)
+                Ok(rustix::fs::sendfile(
+                    socket,
+                    descriptor,
+                    Some(&mut position),
+                    len,
+                )?)
             }),
             None => {
                 let mut piece = vec![0; len.min(disk::COPY_BYTES)];
