@@ -4,13 +4,16 @@
 //! what Ottla does with it. [`Properties`] is what a user wrote (`server.properties`, `KAFKA_*`
 //! variables, `--set`). [`BrokerConfig::from_properties`] turns one into a checked [`BrokerConfig`]
 //! and a [`Report`] of everything the user should be told at start. [`TopicConfig`] is what one
-//! topic ends up with. `describe` answers DescribeConfigs.
+//! topic ends up with. [`describe`] answers DescribeConfigs.
 
 mod broker;
+pub mod describe;
 mod error;
 pub mod keys;
 mod listener;
 mod properties;
+#[cfg(test)]
+mod reference;
 mod report;
 mod resolve;
 mod topic;

@@ -221,6 +221,11 @@ pub fn topic_synonyms(name: &str) -> &'static [Synonym] {
     synonym::synonyms(name)
 }
 
+/// The broker key that a group key falls back to; none for keys that only groups have.
+pub fn group_synonym(name: &str) -> Option<&'static str> {
+    synonym::of_group(name)
+}
+
 /// Is the value of this key a secret? Keys with a `listener.name.<name>.` prefix count as the key
 /// behind the prefix. Unknown keys may be anything, so they are not shown either
 /// (`KafkaConfig.maybeSensitive`).

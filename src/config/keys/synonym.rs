@@ -98,3 +98,24 @@ pub(super) fn synonyms(topic_key: &str) -> &'static [Synonym] {
         _ => &[],
     }
 }
+
+/// The broker key that a group key falls back to (`GroupConfig.ALL_GROUP_CONFIG_SYNONYMS`).
+pub(super) fn of_group(group_key: &str) -> Option<&'static str> {
+    Some(match group_key {
+        "consumer.assignment.interval.ms" => "group.consumer.assignment.interval.ms",
+        "consumer.heartbeat.interval.ms" => "group.consumer.heartbeat.interval.ms",
+        "consumer.session.timeout.ms" => "group.consumer.session.timeout.ms",
+        "share.assignment.interval.ms" => "group.share.assignment.interval.ms",
+        "share.delivery.count.limit" => "group.share.delivery.count.limit",
+        "share.heartbeat.interval.ms" => "group.share.heartbeat.interval.ms",
+        "share.partition.max.record.locks" => "group.share.partition.max.record.locks",
+        "share.record.lock.duration.ms" => "group.share.record.lock.duration.ms",
+        "share.session.timeout.ms" => "group.share.session.timeout.ms",
+        "streams.assignment.interval.ms" => "group.streams.assignment.interval.ms",
+        "streams.heartbeat.interval.ms" => "group.streams.heartbeat.interval.ms",
+        "streams.initial.rebalance.delay.ms" => "group.streams.initial.rebalance.delay.ms",
+        "streams.num.standby.replicas" => "group.streams.num.standby.replicas",
+        "streams.session.timeout.ms" => "group.streams.session.timeout.ms",
+        _ => return None,
+    })
+}
