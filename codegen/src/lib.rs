@@ -9,6 +9,7 @@
 )]
 
 pub mod emit;
+pub mod emit_json;
 pub mod import;
 pub mod plan;
 pub mod schema;

@@ -1,9 +1,9 @@
 //! The folders of the repository that the generator reads and writes.
 
-use crate::emit;
 use crate::import::Jar;
 use crate::plan::Plan;
 use crate::schema::Message;
+use crate::{emit, emit_json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -107,6 +107,10 @@ pub fn generated(root: &Path) -> Result<BTreeMap<String, String>, String> {
     files.insert(
         "src/protocol/api_key.rs".to_owned(),
         emit::api_keys(&messages),
+    );
+    files.insert(
+        "protocol-tests/src/generated.rs".to_owned(),
+        emit_json::json(&plans),
     );
     format_all(root, files)
 }

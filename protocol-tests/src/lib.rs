@@ -1,1 +1,4 @@
 //! Bytes: what Kafka writes, we read and write.
+
+pub mod codec;
+pub mod generated;
