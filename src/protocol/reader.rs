@@ -12,7 +12,7 @@ const BUDGET_FLOOR: usize = 512 << 10;
 /// strings or of partitions, decode to about five times their size; an empty compact string, the
 /// most that hostile bytes can claim, to thirty-two times.
 const BUDGET_PER_BYTE: usize = 8;
-/// Elements that an array makes room for before the first one was read. Longer arrays grow.
+/// Elements that an array makes room for before the first one was read.
 const ROOM_MAX: usize = 1024;
 /// Tagged fields in one section. Kafka's own schemas know at most four of one structure.
 const TAGS_MAX: u32 = 256;
@@ -305,6 +305,10 @@ impl Reader {
         };
         let mut items = Vec::with_capacity(count.min(ROOM_MAX));
         for _ in 0..count {
+            if items.len() == ROOM_MAX {
+                // That many were real. The rest is paid for, and not a byte more.
+                items.reserve_exact(count - ROOM_MAX);
+            }
             items.push(T::read(self, version, flex)?);
         }
         Ok(Some(items))
