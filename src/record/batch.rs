@@ -444,7 +444,10 @@ mod tests {
         bytes[11] = 30;
         bytes[16] = 9;
         let mut odd = Bytes::copy_from_slice(&bytes);
-        assert_eq!(Batch::split_off(&mut odd).unwrap_err(), BatchError::Magic(9));
+        assert_eq!(
+            Batch::split_off(&mut odd).unwrap_err(),
+            BatchError::Magic(9)
+        );
         bytes[16] = 1;
         let mut old = Bytes::copy_from_slice(&bytes);
         assert_eq!(

@@ -115,10 +115,7 @@ impl BatchBuilder {
             .iter()
             .map(|(key, value)| 10 + key.len() + value.map_or(0, <[u8]>::len))
             .sum();
-        FIELDS
-            + record.key.map_or(0, <[u8]>::len)
-            + record.value.map_or(0, <[u8]>::len)
-            + headers
+        FIELDS + record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len) + headers
     }
 
     pub fn push(&mut self, timestamp: Timestamp, record: NewRecord<'_>) {

@@ -63,7 +63,11 @@ const XERIAL_BLOCK_BYTES: usize = 32 * 1024;
 
 /// Unpacks all of `bytes`, or stops at the budget. Memory grows with what really comes out, not with
 /// what the data claims.
-pub fn decompress(codec: Codec, bytes: &[u8], limits: DecodeLimits) -> Result<Vec<u8>, DecodeError> {
+pub fn decompress(
+    codec: Codec,
+    bytes: &[u8],
+    limits: DecodeLimits,
+) -> Result<Vec<u8>, DecodeError> {
     let bytes_max = limits.bytes_max;
     let broken = |source| DecodeError::Compressed { codec, source };
     match codec {
@@ -126,11 +130,7 @@ fn snappy_decompress(bytes: &[u8], limits: DecodeLimits) -> Result<Vec<u8>, Deco
 }
 
 /// Appends what one raw snappy block unpacks to.
-fn snappy_block(
-    block: &[u8],
-    out: &mut Vec<u8>,
-    limits: DecodeLimits,
-) -> Result<(), DecodeError> {
+fn snappy_block(block: &[u8], out: &mut Vec<u8>, limits: DecodeLimits) -> Result<(), DecodeError> {
     let bytes_max = limits.bytes_max;
     // The block's first bytes claim the length. Snappy shrinks by less than 22 times (a 3-byte copy
     // gives at most 64 bytes), so a claim beyond that is a lie and nothing is allocated for it.
@@ -213,7 +213,9 @@ mod tests {
 
     #[test]
     fn every_codec_gives_back_what_it_was_given() {
-        let text: Vec<u8> = (0..200_000u32).flat_map(|n| (n / 7).to_be_bytes()).collect();
+        let text: Vec<u8> = (0..200_000u32)
+            .flat_map(|n| (n / 7).to_be_bytes())
+            .collect();
         for codec in CODECS {
             for input in [&text[..], &b""[..], &b"x"[..]] {
                 let packed = compress(Compression::of(codec), input).unwrap();
@@ -256,7 +258,9 @@ mod tests {
 
     #[test]
     fn raw_snappy_blocks_are_read_too() {
-        let packed = snap::raw::Encoder::new().compress_vec(b"raw, not framed").unwrap();
+        let packed = snap::raw::Encoder::new()
+            .compress_vec(b"raw, not framed")
+            .unwrap();
         let out = decompress(Codec::Snappy, &packed, DecodeLimits::default()).unwrap();
         assert_eq!(out, b"raw, not framed");
     }

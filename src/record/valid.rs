@@ -294,7 +294,11 @@ impl ValidBatch {
     }
 
     /// Looks at the records as far as the topic needs it, and changes what the topic wants changed.
-    fn applied_to(mut self, codec: Codec, rules: &ProduceRules) -> Result<ValidBatch, InvalidBatch> {
+    fn applied_to(
+        mut self,
+        codec: Codec,
+        rules: &ProduceRules,
+    ) -> Result<ValidBatch, InvalidBatch> {
         let target = match rules.compression {
             TargetCompression::Producer => Compression::of(codec),
             TargetCompression::Always(wanted) => wanted,
@@ -458,7 +462,9 @@ fn check_header_timestamps(header: &BatchHeader, rules: &ProduceRules) -> Result
         if rules.timestamps.refuses(timestamp, rules.now) {
             return Err(InvalidBatch::Timestamp {
                 timestamp,
-                earliest: rules.now.plus_ms(rules.timestamps.before_max_ms.saturating_neg()),
+                earliest: rules
+                    .now
+                    .plus_ms(rules.timestamps.before_max_ms.saturating_neg()),
                 latest: rules.now.plus_ms(rules.timestamps.after_max_ms),
             });
         }
@@ -470,8 +476,12 @@ fn check_header_timestamps(header: &BatchHeader, rules: &ProduceRules) -> Result
 /// pass only.
 fn breaks_a_rule(walked: &Walked, header: &BatchHeader, rules: &ProduceRules) -> bool {
     let timestamps = rules.timestamps.kind == TimestampType::CreateTime
-        && (rules.timestamps.refuses(Timestamp(walked.timestamp_min), rules.now)
-            || rules.timestamps.refuses(Timestamp(walked.timestamp_max), rules.now));
+        && (rules
+            .timestamps
+            .refuses(Timestamp(walked.timestamp_min), rules.now)
+            || rules
+                .timestamps
+                .refuses(Timestamp(walked.timestamp_max), rules.now));
     let compressed = header.attributes.codec() != Some(Codec::None);
     (walked.null_key && rules.keys == Keys::Required)
         || timestamps
@@ -502,7 +512,9 @@ fn judge_each_record(
             fault = RecordFault::Timestamp;
             format!(
                 "timestamp {timestamp} is not within [{}, {}]",
-                rules.now.plus_ms(rules.timestamps.before_max_ms.saturating_neg()),
+                rules
+                    .now
+                    .plus_ms(rules.timestamps.before_max_ms.saturating_neg()),
                 rules.now.plus_ms(rules.timestamps.after_max_ms)
             )
         } else {

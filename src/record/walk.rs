@@ -103,11 +103,7 @@ pub(super) struct Walked {
 }
 
 /// Walks `count` records, which must fill `body`.
-pub(super) fn walk(
-    mut body: &[u8],
-    count: i32,
-    base_timestamp: i64,
-) -> Result<Walked, Malformed> {
+pub(super) fn walk(mut body: &[u8], count: i32, base_timestamp: i64) -> Result<Walked, Malformed> {
     let (mut delta_min, mut delta_max) = (i64::MAX, i64::MIN);
     let mut found = Walked {
         timestamp_min: base_timestamp,
