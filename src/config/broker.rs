@@ -225,4 +225,10 @@ impl BrokerConfig {
     pub fn from_properties(properties: &Properties) -> Result<(BrokerConfig, Report), ConfigError> {
         resolve::resolve(properties)
     }
+
+    /// Everything that [`BrokerConfig::from_properties`] would refuse, not only the first of it.
+    /// Empty if it would refuse nothing.
+    pub fn problems(properties: &Properties) -> Vec<ConfigError> {
+        resolve::problems(properties)
+    }
 }

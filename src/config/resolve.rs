@@ -73,7 +73,9 @@ const HINTS: &[(&str, &str)] = &[
 pub(super) fn resolve(written: &Properties) -> Result<(BrokerConfig, Report), ConfigError> {
     let mut report = Report::default();
     let mut properties = written.clone();
-    check_each(written, &mut report)?;
+    if let Some(error) = check_each(written, &mut report).into_iter().next() {
+        return Err(error);
+    }
     same_id(&mut properties)?;
     for (key, value) in IDENTITY.iter().chain(SINGLE_NODE) {
         if properties.get(key).is_none() {
@@ -127,8 +129,21 @@ pub(super) fn resolve(written: &Properties) -> Result<(BrokerConfig, Report), Co
     Ok((config, report))
 }
 
+/// Everything that stops a start with these, as far as it can be told at once.
+pub(super) fn problems(written: &Properties) -> Vec<ConfigError> {
+    let mut problems = check_each(written, &mut Report::default());
+    let mut usable = written.clone();
+    for key in problems.iter().filter_map(ConfigError::key) {
+        usable.remove(key);
+    }
+    // What is wrong between keys shows only once each of them can be read.
+    problems.extend(resolve(&usable).err());
+    problems
+}
+
 /// Every key on its own: is it known, is its value of the right type and range, is it acted upon?
-fn check_each(written: &Properties, report: &mut Report) -> Result<(), ConfigError> {
+fn check_each(written: &Properties, report: &mut Report) -> Vec<ConfigError> {
+    let mut wrong = Vec::new();
     for (name, text) in written.iter() {
         let Some(key) = keys::base_key(name) else {
             let hint = HINTS
@@ -138,7 +153,13 @@ fn check_each(written: &Properties, report: &mut Report) -> Result<(), ConfigErr
             report.add(name, text, What::Unknown { hint });
             continue;
         };
-        let value = Value::parse(key, text).map_err(|error| renamed(error, name))?;
+        let value = match Value::parse(key, text) {
+            Ok(value) => value,
+            Err(error) => {
+                wrong.push(renamed(error, name));
+                continue;
+            }
+        };
         match key.status {
             Status::Enforced => {}
             Status::NotYet => report.add(name, text, What::NotEnforced),
@@ -146,16 +167,16 @@ fn check_each(written: &Properties, report: &mut Report) -> Result<(), ConfigErr
             Status::Refuse(reason) => {
                 let default = key
                     .default
-                    .map_or(Ok(None), |d| Value::parse(key, d).map(Some))?;
+                    .and_then(|default| Value::parse(key, default).ok());
                 let unset = Some(&value) == default.as_ref()
                     || (default.is_none() && text.trim().is_empty());
                 if !unset {
-                    return Err(ConfigError::refused(name, text.trim(), reason));
+                    wrong.push(ConfigError::refused(name, text.trim(), reason));
                 }
             }
         }
     }
-    Ok(())
+    wrong
 }
 
 /// An error about `listener.name.x.ssl.y` should not name `ssl.y`.

@@ -1,0 +1,218 @@
+//! `ottla format`: gives empty data directories the id of a cluster, as kafka-storage does.
+//!
+//! Every directory is looked at before the first is written. `bootstrap.checkpoint`, which Apache
+//! Kafka's tool also writes, holds the first feature levels of a new cluster; Ottla's first start
+//! chooses those itself, and Apache Kafka takes its own defaults where the file is missing.
+
+use super::args::FormatArgs;
+use super::random_uuid::draw;
+use super::{Failure, file};
+use crate::config::{BrokerConfig, Properties};
+use crate::runtime::os::OsRng;
+use crate::runtime::{Disk, read_whole, write_whole};
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+pub(super) fn format(args: &FormatArgs, disk: &dyn Disk) -> Result<(), Failure> {
+    let properties = file::read(disk, &args.config)?;
+    let (config, _) = BrokerConfig::from_properties(&properties).map_err(Failure::input)?;
+    let plan = plan(&config, &args.cluster_id, disk)?;
+    match plan.formatted.first() {
+        Some(dir) if !args.ignore_formatted => {
+            return Err(Failure::work(format!(
+                "{} is already formatted; --ignore-formatted formats the others",
+                dir.display()
+            )));
+        }
+        _ => {}
+    }
+    if plan.empty.is_empty() {
+        println!("All of the log directories are already formatted.");
+    }
+    write(&plan, &config, &args.cluster_id, disk, |dir| {
+        println!("Formatting {}", dir.display())
+    })
+}
+
+/// Which directories have an id already, and which do not.
+struct Plan {
+    formatted: Vec<PathBuf>,
+    empty: Vec<PathBuf>,
+}
+
+fn plan(config: &BrokerConfig, cluster_id: &str, disk: &dyn Disk) -> Result<Plan, Failure> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if cluster_id.is_empty() || !cluster_id.bytes().all(plain) {
+        return Err(Failure::input(format!(
+            "cluster id '{cluster_id}': expected letters, digits, - and _, as `ottla random-uuid` \
+             prints them"
+        )));
+    }
+    let mut dirs: BTreeSet<&PathBuf> = config.directories.log_dirs.iter().collect();
+    dirs.insert(&config.directories.metadata_dir);
+    let mut plan = Plan {
+        formatted: Vec::new(),
+        empty: Vec::new(),
+    };
+    for dir in dirs {
+        match read_whole(disk, &dir.join(META_PROPERTIES)) {
+            Ok(bytes) => {
+                same_cluster_and_node(dir, &bytes, config, cluster_id)?;
+                plan.formatted.push(dir.clone());
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => plan.empty.push(dir.clone()),
+            Err(error) => {
+                return Err(Failure::work(format!(
+                    "cannot read {}: {error}",
+                    dir.display()
+                )));
+            }
+        }
+    }
+    Ok(plan)
+}
+
+const META_PROPERTIES: &str = "meta.properties";
+
+fn same_cluster_and_node(
+    dir: &Path,
+    bytes: &[u8],
+    config: &BrokerConfig,
+    cluster_id: &str,
+) -> Result<(), Failure> {
+    let dir = dir.display();
+    let meta = Properties::parse(&String::from_utf8_lossy(bytes))
+        .map_err(|error| Failure::work(format!("{dir}/{META_PROPERTIES}: {error}")))?;
+    let node_id = config.node_id.to_string();
+    for (what, key, wanted) in [
+        ("cluster", "cluster.id", cluster_id),
+        ("node", "node.id", node_id.as_str()),
+    ] {
+        match meta.get(key).map(str::trim) {
+            Some(found) if found == wanted => {}
+            Some(found) => {
+                return Err(Failure::work(format!(
+                    "{dir} belongs to {what} {found}, not to {what} {wanted}"
+                )));
+            }
+            None => {
+                return Err(Failure::work(format!(
+                    "{dir}/{META_PROPERTIES} has no {key}"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write(
+    plan: &Plan,
+    config: &BrokerConfig,
+    cluster_id: &str,
+    disk: &dyn Disk,
+    tell: impl Fn(&Path),
+) -> Result<(), Failure> {
+    for dir in &plan.empty {
+        tell(dir);
+        let text = format!(
+            "version=1\ncluster.id={cluster_id}\nnode.id={}\ndirectory.id={}\n",
+            config.node_id,
+            draw(&OsRng)
+        );
+        disk.create_dir_all(dir)
+            .and_then(|()| write_whole(disk, &dir.join(META_PROPERTIES), text.as_bytes()))
+            .map_err(|error| Failure::work(format!("cannot write {}: {error}", dir.display())))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::os::OsDisk;
+
+    const ID: &str = "4L6g3nShT-eMCtK--X86sw";
+
+    struct Case {
+        dir: tempfile::TempDir,
+        args: FormatArgs,
+    }
+
+    fn case() -> Case {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("server.properties");
+        let data = dir.path().join("data");
+        let text = format!("node.id=7\nlog.dirs={0}/a,{0}/b\n", data.display());
+        write_whole(&OsDisk, &config, text.as_bytes()).unwrap();
+        let args = FormatArgs {
+            cluster_id: ID.to_owned(),
+            config,
+            ignore_formatted: false,
+            standalone: true,
+            no_initial_controllers: false,
+        };
+        Case { dir, args }
+    }
+
+    fn meta(case: &Case, dir: &str) -> Properties {
+        let path = case.dir.path().join("data").join(dir).join(META_PROPERTIES);
+        let bytes = read_whole(&OsDisk, &path).unwrap();
+        Properties::parse(&String::from_utf8(bytes).unwrap()).unwrap()
+    }
+
+    fn reason(result: Result<(), Failure>) -> String {
+        match result {
+            Err(Failure::Input(reason) | Failure::Work(reason)) => reason,
+            Ok(()) => panic!("it was formatted"),
+        }
+    }
+
+    #[test]
+    fn every_directory_gets_the_clusters_id_and_one_of_its_own() {
+        let case = case();
+        format(&case.args, &OsDisk).unwrap();
+        let (a, b) = (meta(&case, "a"), meta(&case, "b"));
+        for meta in [&a, &b] {
+            assert_eq!(meta.get("version"), Some("1"));
+            assert_eq!(meta.get("cluster.id"), Some(ID));
+            assert_eq!(meta.get("node.id"), Some("7"));
+        }
+        assert_ne!(a.get("directory.id"), b.get("directory.id"));
+    }
+
+    #[test]
+    fn a_formatted_directory_is_left_alone_or_refused() {
+        let mut case = case();
+        format(&case.args, &OsDisk).unwrap();
+        let before = meta(&case, "a");
+        assert!(reason(format(&case.args, &OsDisk)).contains("already formatted"));
+        case.args.ignore_formatted = true;
+        format(&case.args, &OsDisk).unwrap();
+        assert_eq!(meta(&case, "a"), before);
+    }
+
+    #[test]
+    fn directories_of_another_cluster_or_node_are_never_touched() {
+        let mut case = case();
+        format(&case.args, &OsDisk).unwrap();
+        case.args.ignore_formatted = true;
+        case.args.cluster_id = "5L6g3nShT-eMCtK--X86sw".to_owned();
+        let other = reason(format(&case.args, &OsDisk));
+        assert!(
+            other.contains(ID) && other.contains(&case.args.cluster_id),
+            "{other}"
+        );
+    }
+
+    #[test]
+    fn a_cluster_id_that_no_broker_could_read_is_refused_before_anything_is_written() {
+        let mut case = case();
+        case.args.cluster_id = "my cluster".to_owned();
+        assert!(matches!(
+            format(&case.args, &OsDisk),
+            Err(Failure::Input(_))
+        ));
+        assert!(!OsDisk.exists(&case.dir.path().join("data")));
+    }
+}
