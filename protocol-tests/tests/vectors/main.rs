@@ -4,6 +4,7 @@
 //! Each test counts what it read, so that a file that was not found or a loop that did not run fails.
 
 mod batches;
+mod coordinator;
 mod framed;
 mod messages;
 mod names;
