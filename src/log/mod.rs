@@ -1,1 +1,39 @@
-//! (not built yet)
+//! One partition's log on disk, in Kafka's format byte for byte (docs/formats/log.md).
+//!
+//! A [`Log`] owns a directory: segments in offset order, the last one open for appends. Readers go
+//! through its [`LogView`], without the writer's lock and without copying: a read gives the place of the
+//! bytes, not the bytes.
+//!
+//! **Invariant:** nothing here knows leaders, replicas or clients; the high watermark is told from above.
+
+mod config;
+mod crc_scan;
+mod epochs;
+mod errors;
+mod files;
+mod flush;
+mod health;
+mod index;
+#[expect(clippy::module_inception, reason = "the log's own log")]
+mod log;
+mod partition_metadata;
+mod producers;
+mod recovery;
+mod retention;
+mod scan;
+mod segment;
+mod view;
+
+pub use config::{CleanupPolicy, LogConfig};
+pub use epochs::{EpochEnd, EpochStart};
+pub use errors::{
+    AboveHighWatermark, AppendError, FlushError, OpenError, ReadError, ReplicaAppendError,
+    StorageError,
+};
+pub use flush::{Flush, Flushed};
+pub use health::{Health, Trash};
+pub use index::AbortedTransaction;
+pub use log::{Appended, FlushDue, Log, Opening, ReplicaAppended, Shutdown};
+pub use producers::{ActiveProducer, ProducerError};
+pub use recovery::Recovered;
+pub use view::{FirstBatch, LogSlice, LogView, TimestampOffset};

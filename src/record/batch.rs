@@ -31,13 +31,13 @@ pub const MAGIC_V2: i8 = 2;
 /// Bytes before what `length` counts.
 const LENGTH_END: usize = 12;
 /// Where the bytes under the CRC begin.
-pub(super) const CRC_END: usize = 21;
+pub const BATCH_CRC_START: usize = 21;
 /// Smallest `length` of any message format (a magic 0 message without key and value).
 const LENGTH_MIN_ANY_MAGIC: i32 = 14;
 /// Up to and with the magic byte, which lies at the same place in all formats.
 const UP_TO_MAGIC: usize = 17;
 
-const _: () = assert!(BATCH_HEADER_LEN - CRC_END == 40);
+const _: () = assert!(BATCH_HEADER_LEN - BATCH_CRC_START == 40);
 
 /// How the records of a batch are compressed. The numbers are those of the attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -243,7 +243,7 @@ impl BatchHeader {
     /// The CRC that `body` (all bytes after the header) and this header should carry.
     pub(super) fn crc_with(&self, body: &[u8]) -> u32 {
         let head = self.encode();
-        let (_, under_crc) = head.split_at(CRC_END);
+        let (_, under_crc) = head.split_at(BATCH_CRC_START);
         crc32c::crc32c_append(crc32c::crc32c(under_crc), body)
     }
 }
@@ -349,7 +349,7 @@ impl Batch {
     }
 
     pub fn check_crc(&self) -> Result<(), BatchError> {
-        let computed = crc32c::crc32c(self.bytes.get(CRC_END..).unwrap_or_default());
+        let computed = crc32c::crc32c(self.bytes.get(BATCH_CRC_START..).unwrap_or_default());
         if computed == self.header.crc {
             Ok(())
         } else {

@@ -18,8 +18,8 @@ mod varint;
 mod walk;
 
 pub use batch::{
-    Attributes, BATCH_HEADER_LEN, Batch, BatchError, BatchHeader, Batches, Codec, MAGIC_V2,
-    TimestampType,
+    Attributes, BATCH_CRC_START, BATCH_HEADER_LEN, Batch, BatchError, BatchHeader, Batches, Codec,
+    MAGIC_V2, TimestampType,
 };
 pub use builder::{BatchBuilder, BatchOptions, NewRecord, ProducerStamp};
 pub use compression::{Compression, DecodeError, DecodeLimits, compress, decompress};

@@ -9,8 +9,8 @@
 //!   ones; Kafka stores it as it is, and its consumers then see offsets twice.
 
 use super::batch::{
-    BATCH_HEADER_LEN, BatchError, BatchHeader, CRC_END, Codec, Framed, MAGIC_V2, TimestampType,
-    frame,
+    BATCH_CRC_START, BATCH_HEADER_LEN, BatchError, BatchHeader, Codec, Framed, MAGIC_V2,
+    TimestampType, frame,
 };
 use super::builder::{BatchBuilder, BatchOptions, NewRecord, ProducerStamp};
 use super::compression::{Compression, DecodeError, DecodeLimits};
@@ -423,7 +423,7 @@ fn check_size(size: usize, rules: &ProduceRules) -> Result<(), InvalidBatch> {
 }
 
 fn check_crc(header: &BatchHeader, bytes: &[u8]) -> Result<(), InvalidBatch> {
-    let computed = crc32c::crc32c(bytes.get(CRC_END..).unwrap_or_default());
+    let computed = crc32c::crc32c(bytes.get(BATCH_CRC_START..).unwrap_or_default());
     if computed == header.crc {
         return Ok(());
     }

@@ -1,0 +1,70 @@
+//! Whether a log directory still works, and files that wait for their removal.
+
+use super::files;
+use crate::runtime::Disk;
+use crate::types::Timestamp;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// One log directory's state, shared by all logs in it.
+#[derive(Debug, Default)]
+pub struct Health {
+    failure: OnceLock<String>,
+}
+
+impl Health {
+    pub fn is_online(&self) -> bool {
+        self.failure.get().is_none()
+    }
+
+    /// Why it went offline.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
+    }
+
+    /// Takes the directory offline, for good: only a restart brings it back.
+    pub fn fail(&self, dir: &Path, error: &io::Error) {
+        if self.failure.set(error.to_string()).is_ok() {
+            tracing::error!(dir = %dir.display(), %error, "log directory is offline");
+        }
+    }
+}
+
+/// Files and directories to be removed once nobody can still be opening them.
+#[derive(Debug, Default)]
+pub struct Trash {
+    /// Held for one push or pop; deleting happens outside.
+    waiting: Mutex<VecDeque<(Timestamp, PathBuf)>>,
+}
+
+impl Trash {
+    pub fn put(&self, due: Timestamp, path: PathBuf) {
+        self.waiting.lock().push_back((due, path));
+    }
+
+    /// Removes what is due at `now`; how many things went. What cannot be removed is tried again at the
+    /// next start.
+    pub fn empty(&self, disk: &dyn Disk, now: Timestamp) -> usize {
+        let due: Vec<PathBuf> = {
+            let mut waiting = self.waiting.lock();
+            let (due, later) = waiting.drain(..).partition(|(due, _)| *due <= now);
+            *waiting = later;
+            due.into_iter().map(|(_, path)| path).collect()
+        };
+        for path in &due {
+            let is_dir = disk.metadata(path).is_ok_and(|found| found.is_dir);
+            let removed = if is_dir {
+                disk.remove_dir_all(path)
+            } else {
+                files::remove_if_there(disk, path)
+            };
+            if let Err(error) = removed {
+                tracing::warn!(path = %path.display(), %error, "could not remove a deleted file");
+            }
+        }
+        due.len()
+    }
+}

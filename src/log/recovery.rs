@@ -1,0 +1,497 @@
+//! Opening a partition's directory: finishing what was interrupted, and finding the log's end.
+//!
+//! After a clean stop the files are trusted. Otherwise every segment from the recovery point on is read
+//! again: each batch's CRC is checked, indexes, epochs and producers are rebuilt, and the log ends
+//! before the first batch that is torn or broken. What follows it is removed.
+
+use super::crc_scan::{CrcScan, Step};
+use super::epochs::Epochs;
+use super::files;
+use super::index::AbortedEntry;
+use super::log::{Opening, Shutdown};
+use super::producers::{Producers, snapshot};
+use super::scan::HeaderScan;
+use super::segment::{IndexLimits, Segment};
+use super::view::{floor, read_batch};
+use crate::record::BatchHeader;
+use crate::record::control::{self, ControlRecord, EndMarker, TransactionResult};
+use crate::runtime::{Disk, Open};
+use crate::types::Offset;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What opening a log had to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Segments that were read again from front to back.
+    pub segments_checked: usize,
+    pub bytes_checked: u64,
+    /// Bytes that were cut off because they were no whole batch.
+    pub bytes_cut: u64,
+    /// Segments removed because they came after a broken batch.
+    pub segments_removed: usize,
+}
+
+pub(super) struct Loaded {
+    pub(super) segments: Vec<Arc<Segment>>,
+    pub(super) producers: Producers,
+    pub(super) epochs: Epochs,
+    pub(super) log_start: Offset,
+    pub(super) log_end: Offset,
+    pub(super) recovery_point: Offset,
+    pub(super) snapshot_at: Option<Offset>,
+    pub(super) recovered: Recovered,
+}
+
+pub(super) fn load(disk: &Arc<dyn Disk>, dir: &Path, opening: &Opening) -> io::Result<Loaded> {
+    let names = finish_interrupted(&**disk, dir)?;
+    let mut loader = Loader {
+        disk,
+        dir,
+        opening,
+        limits: IndexLimits {
+            interval_bytes: opening.config.index_interval_bytes,
+            file_bytes: opening.config.segment_index_bytes,
+        },
+        epochs: Epochs::load(&**disk, dir)?,
+        recovered: Recovered::default(),
+    };
+    let mut segments = loader.open_segments(&names)?;
+    let mut producers = loader.check_segments(&mut segments, &names)?;
+    let mut log_end = segments.last().map_or(opening.log_start, |last| last.end());
+    if log_end < opening.log_start {
+        tracing::warn!(
+            partition = %opening.partition, log_end = log_end.0, log_start = opening.log_start.0,
+            "the log ends before its start; its segments are removed"
+        );
+        for segment in segments.drain(..) {
+            loader.remove(&segment)?;
+        }
+        loader.epochs.clear();
+        producers = Some((Producers::new(), None));
+    }
+    if segments.is_empty() {
+        segments.push(Arc::new(loader.new_segment(opening.log_start)?));
+        log_end = opening.log_start;
+    }
+    let first = segments.first().map_or(Offset::ZERO, |first| first.base);
+    let log_start = opening.log_start.max(first);
+    prune_snapshots(&**disk, dir, &names, &segments, log_end)?;
+    let (producers, snapshot_at) = match producers {
+        Some(known) => known,
+        None => loader.trusted_producers(&segments, &names, log_start, log_end)?,
+    };
+    loader.epochs.truncate_end(log_end);
+    loader.epochs.truncate_start(log_start);
+    Ok(Loaded {
+        segments,
+        producers,
+        epochs: loader.epochs,
+        log_start,
+        log_end,
+        recovery_point: match opening.shutdown {
+            Shutdown::Clean => log_end,
+            Shutdown::Unclean => opening.recovery_point.min(log_end),
+        },
+        snapshot_at,
+        recovered: loader.recovered,
+    })
+}
+
+/// Producers, and the offset of the snapshot that they come from.
+type Known = (Producers, Option<Offset>);
+
+struct Loader<'a> {
+    disk: &'a Arc<dyn Disk>,
+    dir: &'a Path,
+    opening: &'a Opening,
+    limits: IndexLimits,
+    epochs: Epochs,
+    recovered: Recovered,
+}
+
+impl Loader<'_> {
+    fn open_segments(&self, names: &BTreeSet<String>) -> io::Result<Vec<Arc<Segment>>> {
+        let mut segments = Vec::new();
+        for base in names
+            .iter()
+            .filter_map(|name| files::offset_of(name, files::LOG))
+        {
+            let file = self
+                .disk
+                .open(&files::named(self.dir, base, files::LOG), Open::Write)?;
+            let has_txn_index = has(names, base, files::TXN_INDEX);
+            let segment = Segment::new(self.disk, self.dir, base, file, has_txn_index)?;
+            segments.push(Arc::new(segment));
+        }
+        segments.sort_by_key(|segment| segment.base);
+        Ok(segments)
+    }
+
+    fn new_segment(&self, base: Offset) -> io::Result<Segment> {
+        let path = files::named(self.dir, base, files::LOG);
+        let file = self.disk.open(&path, Open::Truncate)?;
+        if self.opening.config.preallocate {
+            file.reserve(0, self.opening.config.segment_bytes)?;
+        }
+        Segment::new(self.disk, self.dir, base, file, false)
+    }
+
+    /// Trusts or checks each segment. Gives the producers if it had to rebuild them.
+    fn check_segments(
+        &mut self,
+        segments: &mut Vec<Arc<Segment>>,
+        names: &BTreeSet<String>,
+    ) -> io::Result<Option<Known>> {
+        let first_unsure = match self.opening.shutdown {
+            Shutdown::Clean => segments.len(),
+            Shutdown::Unclean => floor(segments, self.opening.recovery_point),
+        };
+        let mut producers: Option<Known> = None;
+        for at in 0..segments.len() {
+            let Some(segment) = segments.get(at).cloned() else {
+                break;
+            };
+            let next = segments.get(at + 1).map(|next| next.base);
+            if at < first_unsure && producers.is_none() && self.trust(&segment, next, names)? {
+                continue;
+            }
+            let (state, snapshot_at) = match producers.take() {
+                Some(known) => known,
+                None => {
+                    let before = segments.get(..at).unwrap_or_default();
+                    let start = self.opening.log_start;
+                    rebuild_producers(&**self.disk, self.dir, before, start, segment.base)?
+                }
+            };
+            let mut known = (state, snapshot_at);
+            let cut = self.check(&segment, &mut known.0)?;
+            if let Some(next) = next
+                && cut == 0
+            {
+                segment.seal()?;
+                if !has(names, next, files::SNAPSHOT) {
+                    snapshot::write(&**self.disk, self.dir, next, &known.0)?;
+                }
+                known.1 = Some(next);
+            }
+            producers = Some(known);
+            if cut > 0 {
+                for doomed in segments.drain(at + 1..) {
+                    self.recovered.segments_removed += 1;
+                    self.remove(&doomed)?;
+                }
+                break;
+            }
+        }
+        Ok(producers)
+    }
+
+    /// `false` if the segment has to be checked after all.
+    fn trust(
+        &self,
+        segment: &Segment,
+        next: Option<Offset>,
+        names: &BTreeSet<String>,
+    ) -> io::Result<bool> {
+        let size = segment.file.len()?;
+        if !has(names, segment.base, files::OFFSET_INDEX) {
+            return Ok(size == 0 && next.is_none());
+        }
+        if !segment.trust(size, next.unwrap_or(segment.base))? {
+            return Ok(false);
+        }
+        if next.is_some() {
+            return Ok(true);
+        }
+        match segment.find_end() {
+            Ok(()) => Ok(true),
+            Err(error) if is_data_error(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads a whole segment again. Gives how many bytes had to be cut off.
+    fn check(&mut self, segment: &Arc<Segment>, producers: &mut Producers) -> io::Result<u64> {
+        segment.reset()?;
+        let len = segment.file.len()?;
+        self.recovered.segments_checked += 1;
+        self.recovered.bytes_checked += len;
+        let mut scan = CrcScan::new(&*segment.file, len, segment.base);
+        loop {
+            match scan.next()? {
+                Step::End => return Ok(0),
+                Step::Bad { position, reason } => {
+                    let cut = len - position;
+                    tracing::warn!(
+                        partition = %self.opening.partition, base = segment.base.0, position, cut,
+                        reason, "the log was cut back to its last whole batch"
+                    );
+                    segment.file.set_len(position)?;
+                    self.recovered.bytes_cut += cut;
+                    return Ok(cut);
+                }
+                Step::Batch { position, header } => {
+                    let latest = self.epochs.latest();
+                    if latest.is_none_or(|latest| header.leader_epoch > latest.epoch) {
+                        self.epochs.assign(header.leader_epoch, header.base_offset);
+                    }
+                    segment.note(&header, position, self.limits);
+                    apply(segment, position, &header, producers, Aborts::Index)?;
+                }
+            }
+        }
+    }
+
+    /// The producers' state of a log that was closed cleanly.
+    fn trusted_producers(
+        &self,
+        segments: &[Arc<Segment>],
+        names: &BTreeSet<String>,
+        log_start: Offset,
+        log_end: Offset,
+    ) -> io::Result<Known> {
+        let has_snapshot =
+            (names.iter()).any(|name| files::offset_of(name, files::SNAPSHOT).is_some());
+        if !has_snapshot {
+            // A clean stop leaves a snapshot unless there was nothing to say.
+            return Ok((Producers::new(), None));
+        }
+        rebuild_producers(&**self.disk, self.dir, segments, log_start, log_end)
+    }
+
+    fn remove(&self, segment: &Segment) -> io::Result<()> {
+        for suffix in [
+            files::SNAPSHOT,
+            files::TXN_INDEX,
+            files::TIME_INDEX,
+            files::OFFSET_INDEX,
+            files::LOG,
+        ] {
+            files::remove_if_there(&**self.disk, &files::named(self.dir, segment.base, suffix))?;
+        }
+        Ok(())
+    }
+}
+
+fn has(names: &BTreeSet<String>, base: Offset, suffix: &str) -> bool {
+    names.contains(&format!("{:020}{suffix}", base.0))
+}
+
+/// Whether the bytes are at fault and not the disk.
+fn is_data_error(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+    )
+}
+
+/// What to do with the aborted transactions that are met.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Aborts {
+    /// Enter them in the segment's transaction index.
+    Index,
+    /// They are in it.
+    Known,
+}
+
+fn apply(
+    segment: &Segment,
+    position: u64,
+    header: &BatchHeader,
+    producers: &mut Producers,
+    aborts: Aborts,
+) -> io::Result<()> {
+    if !header.has_producer() {
+        return Ok(());
+    }
+    let marker = marker_of(segment, position, header)?;
+    let ended = producers.apply(header, marker);
+    if aborts == Aborts::Index
+        && let Some(ended) = ended
+        && ended.result == TransactionResult::Abort
+    {
+        segment.aborted.append(&AbortedEntry {
+            producer: ended.producer,
+            first: ended.first,
+            last: ended.marker,
+            last_stable: ended.last_stable,
+        })?;
+    }
+    Ok(())
+}
+
+fn marker_of(
+    segment: &Segment,
+    position: u64,
+    header: &BatchHeader,
+) -> io::Result<Option<EndMarker>> {
+    if !header.attributes.is_control() {
+        return Ok(None);
+    }
+    match control::read(&read_batch(segment, position, header)?) {
+        Some(ControlRecord::EndTransaction(marker)) => Ok(Some(marker)),
+        _ => Ok(None),
+    }
+}
+
+/// The producers' state at `end`: the newest snapshot at or below it, and the batches since.
+pub(super) fn rebuild_producers(
+    disk: &dyn Disk,
+    dir: &Path,
+    segments: &[Arc<Segment>],
+    log_start: Offset,
+    end: Offset,
+) -> io::Result<Known> {
+    let (mut producers, snapshot_at) = newest_snapshot(disk, dir, end)?;
+    let from = snapshot_at.unwrap_or(log_start);
+    for segment in segments.iter().skip(floor(segments, from)) {
+        if segment.base >= end {
+            break;
+        }
+        let Some(place) = segment.locate(from.max(segment.base))? else {
+            continue;
+        };
+        let mut scan = HeaderScan::new(&*segment.file, place.position, segment.size());
+        while let Some((position, header)) = scan.next()? {
+            if header.base_offset >= end {
+                break;
+            }
+            apply(segment, position, &header, &mut producers, Aborts::Known)?;
+        }
+    }
+    Ok((producers, snapshot_at))
+}
+
+fn newest_snapshot(disk: &dyn Disk, dir: &Path, end: Offset) -> io::Result<Known> {
+    let mut offsets: Vec<Offset> = (disk.list(dir)?.iter())
+        .filter_map(|entry| files::offset_of(&entry.name, files::SNAPSHOT))
+        .filter(|at| *at <= end)
+        .collect();
+    offsets.sort();
+    while let Some(at) = offsets.pop() {
+        match snapshot::read(disk, dir, at)? {
+            Some(producers) => return Ok((producers, Some(at))),
+            None => {
+                tracing::warn!(dir = %dir.display(), at = at.0, "dropped a broken producer snapshot");
+                files::remove_if_there(disk, &files::named(dir, at, files::SNAPSHOT))?;
+            }
+        }
+    }
+    Ok((Producers::new(), None))
+}
+
+/// Removes the snapshots above the log's end, and those that neither begin a segment nor are the newest:
+/// each clean stop leaves one.
+fn prune_snapshots(
+    disk: &dyn Disk,
+    dir: &Path,
+    names: &BTreeSet<String>,
+    segments: &[Arc<Segment>],
+    end: Offset,
+) -> io::Result<()> {
+    let offset_of = |name: &String| files::offset_of(name, files::SNAPSHOT);
+    let newest = names
+        .iter()
+        .filter_map(offset_of)
+        .filter(|at| *at <= end)
+        .max();
+    for (name, at) in names
+        .iter()
+        .filter_map(|name| Some((name, offset_of(name)?)))
+    {
+        let begins_segment = segments.iter().any(|segment| segment.base == at);
+        if at > end || (Some(at) != newest && !begins_segment) {
+            files::remove_if_there(disk, &dir.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what was only there in passing, and finishes a compaction that had got as far as its swap
+/// (`LogLoader.load`). Gives the names that remain.
+fn finish_interrupted(disk: &dyn Disk, dir: &Path) -> io::Result<BTreeSet<String>> {
+    let mut names: BTreeSet<String> = (disk.list(dir)?.into_iter())
+        .filter(|entry| !entry.is_dir)
+        .map(|entry| entry.name)
+        .collect();
+    let offset_in = |name: &str| -> Option<Offset> {
+        let digits = name.get(..20)?;
+        digits.parse().ok().map(Offset)
+    };
+    let remove = |names: &mut BTreeSet<String>, doomed: Vec<String>| -> io::Result<()> {
+        for name in doomed {
+            files::remove_if_there(disk, &dir.join(&name))?;
+            names.remove(&name);
+        }
+        Ok(())
+    };
+    let cleaned: Vec<String> = with_suffix(&names, files::CLEANED);
+    let first_cleaned = cleaned.iter().filter_map(|name| offset_in(name)).min();
+    let mut doomed = cleaned;
+    doomed.extend(
+        // A snapshot of the metadata log that is being deleted is its owner's business.
+        with_suffix(&names, files::DELETED)
+            .into_iter()
+            .filter(|name| !name.contains(".checkpoint")),
+    );
+    // A swap that was made together with an unfinished file is unfinished too.
+    doomed.extend(with_suffix(&names, files::SWAP).into_iter().filter(
+        |name| matches!((offset_in(name), first_cleaned), (Some(at), Some(first)) if at >= first),
+    ));
+    remove(&mut names, doomed)?;
+    let swaps = with_suffix(&names, files::SWAP);
+    if !swaps.is_empty() {
+        let (mut low, mut high) = (Offset(i64::MAX), Offset(i64::MIN));
+        for name in &swaps {
+            let plain = name.strip_suffix(files::SWAP).unwrap_or(name);
+            if let Some(base) = files::offset_of(plain, files::LOG) {
+                low = low.min(base);
+                high = high.max(end_of_file(disk, &dir.join(name), base)?);
+            }
+        }
+        let replaced: Vec<String> = (names.iter())
+            .filter(|name| !name.ends_with(files::SWAP))
+            .filter(|name| offset_in(name).is_some_and(|at| at >= low && at < high))
+            .cloned()
+            .collect();
+        remove(&mut names, replaced)?;
+        for name in swaps {
+            let plain = name.strip_suffix(files::SWAP).unwrap_or(&name).to_owned();
+            disk.rename(&dir.join(&name), &dir.join(&plain))?;
+            names.remove(&name);
+            names.insert(plain);
+        }
+    }
+    let orphans: Vec<String> = (names.iter())
+        .filter(|name| {
+            [files::OFFSET_INDEX, files::TIME_INDEX, files::TXN_INDEX]
+                .iter()
+                .filter_map(|suffix| files::offset_of(name, suffix))
+                .any(|base| !has(&names, base, files::LOG))
+        })
+        .cloned()
+        .collect();
+    remove(&mut names, orphans)?;
+    Ok(names)
+}
+
+fn with_suffix(names: &BTreeSet<String>, suffix: &str) -> Vec<String> {
+    (names.iter())
+        .filter(|name| name.ends_with(suffix))
+        .cloned()
+        .collect()
+}
+
+/// The offset after the last batch of a log file that has no segment yet.
+fn end_of_file(disk: &dyn Disk, path: &Path, base: Offset) -> io::Result<Offset> {
+    let file = disk.open(path, Open::Read)?;
+    let mut scan = HeaderScan::new(&*file, 0, file.len()?);
+    let mut end = base;
+    while let Some((_, header)) = scan.next()? {
+        end = header.next_offset();
+    }
+    Ok(end)
+}

@@ -1,0 +1,77 @@
+//! Stepping over the batch headers of a segment file, a page at a time.
+
+use crate::record::{BATCH_HEADER_LEN, BatchHeader};
+use crate::runtime::File;
+use std::io;
+
+/// Bytes read at once. Between two index entries lie about 4 KiB, so one read usually suffices.
+const PAGE: usize = 4096;
+
+/// Walks headers from one batch to the next. Bodies are neither read nor checked.
+pub(super) struct HeaderScan<'a> {
+    file: &'a dyn File,
+    position: u64,
+    end: u64,
+    page: [u8; PAGE],
+    page_start: u64,
+    page_len: usize,
+}
+
+impl HeaderScan<'_> {
+    /// `position` is where a batch begins, `end` where the last one ends.
+    pub(super) fn new(file: &dyn File, position: u64, end: u64) -> HeaderScan<'_> {
+        HeaderScan {
+            file,
+            position,
+            end,
+            page: [0; PAGE],
+            page_start: 0,
+            page_len: 0,
+        }
+    }
+
+    /// The next batch's position and header. `InvalidData` if there is no batch where one should be.
+    pub(super) fn next(&mut self) -> io::Result<Option<(u64, BatchHeader)>> {
+        if self.position >= self.end {
+            return Ok(None);
+        }
+        let head = match self.in_page() {
+            Some(head) => head,
+            None => {
+                self.fill()?;
+                self.in_page().ok_or(io::ErrorKind::UnexpectedEof)?
+            }
+        };
+        let header = BatchHeader::decode(&head);
+        let position = self.position;
+        let next = position + header.size() as u64;
+        if !header.length_is_possible() || header.last_offset_delta < 0 || next > self.end {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("there is no batch at position {position}"),
+            ));
+        }
+        self.position = next;
+        Ok(Some((position, header)))
+    }
+
+    fn in_page(&self) -> Option<[u8; BATCH_HEADER_LEN]> {
+        let at = usize::try_from(self.position.checked_sub(self.page_start)?).ok()?;
+        let page = self.page.get(..self.page_len)?;
+        page.get(at..)?.first_chunk().copied()
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        self.page_start = self.position;
+        self.page_len = 0;
+        while self.page_len < BATCH_HEADER_LEN {
+            let rest = self.page.get_mut(self.page_len..).unwrap_or_default();
+            let read = (self.file).read_at(rest, self.page_start + self.page_len as u64)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.page_len += read;
+        }
+        Ok(())
+    }
+}
