@@ -1,5 +1,6 @@
-//! Is the table what Apache Kafka says? `kafka-4.3.1.tsv` was written by a program over Kafka's own
-//! classes: resource, name, type, default, valid values, scope, and whether tools list the key.
+//! Is the table what Apache Kafka says? `kafka-4.3.1.tsv` was written from Kafka's own classes by
+//! `scripts/config-facts/ConfigFacts.java`: resource, name, type, default, valid values, scope, and
+//! whether tools list the key. A later release is a run of that program and what this test then says.
 
 use super::*;
 use std::collections::BTreeSet;
