@@ -1,0 +1,178 @@
+//! The same work on several brokers in turn, in one run, as ratios to the first of them.
+//!
+//! A fresh process on a fresh directory for every figure; the order of the brokers turns round with each
+//! round (A B, B A, …), so that a machine that becomes slower does not favour one.
+
+mod rdkafka;
+mod table;
+mod workloads;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::life::{self, Scratch};
+use crate::process::{Broker, round};
+use crate::wire::Fail;
+use table::Results;
+use workloads::{WORKLOADS, Workload};
+
+#[derive(clap::Args, Clone)]
+pub(crate) struct Options {
+    /// NAME=COMMAND with %d for the data directory and %p for the port; the first is the reference
+    #[arg(long = "broker", required = true)]
+    brokers: Vec<String>,
+    /// librdkafka's rdkafka_performance (scripts/bench/rdkafka.sh builds it)
+    #[arg(long)]
+    perf: Option<PathBuf>,
+    /// NAME=FILE: an executable whose size is reported
+    #[arg(long)]
+    binary: Option<String>,
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Which workloads; all that the given clients allow when left out
+    #[arg(long, value_delimiter = ',')]
+    workloads: Vec<String>,
+    /// 1 KiB records the reference gets before it is measured (a JVM compiles while it works)
+    #[arg(long, default_value_t = 1_500_000)]
+    reference_warm_up: u64,
+    /// … and the others
+    #[arg(long, default_value_t = 50_000)]
+    warm_up: u64,
+    /// MiB of memory touched and given back before each measured run: pages new to a virtual machine
+    /// cost the broker that meets them first
+    #[arg(long, default_value_t = 0)]
+    touch_mib: usize,
+    #[arg(long, default_value_t = 21000)]
+    port: u16,
+    #[arg(long, default_value_os_t = std::env::temp_dir())]
+    scratch: PathBuf,
+    /// All single figures, as JSON
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// A Markdown file whose part between the `figures` marks is replaced by the table
+    #[arg(long)]
+    document: Option<PathBuf>,
+}
+
+/// One broker of the comparison.
+struct Entry {
+    name: String,
+    command: String,
+    warm_up: u64,
+}
+
+/// What a workload gets: a warm broker, or only the means to start one.
+pub(crate) struct Bench<'a> {
+    options: &'a Options,
+    entry: &'a Entry,
+    port: u16,
+}
+
+pub(crate) fn run(options: &Options) -> Result<(), Fail> {
+    let mut entries = Vec::new();
+    for (nth, broker) in options.brokers.iter().enumerate() {
+        let (name, command) = broker
+            .split_once('=')
+            .ok_or("--broker wants NAME=COMMAND")?;
+        let warm_up = if nth == 0 {
+            options.reference_warm_up
+        } else {
+            options.warm_up
+        };
+        entries.push(Entry {
+            name: name.to_owned(),
+            command: command.to_owned(),
+            warm_up,
+        });
+    }
+    let mut results = Results::new(entries.iter().map(|entry| entry.name.clone()).collect());
+    let mut port = options.port;
+    for workload in chosen(options)? {
+        for nth in 0..options.rounds {
+            let order: Vec<&Entry> = if nth % 2 == 0 {
+                entries.iter().collect()
+            } else {
+                entries.iter().rev().collect()
+            };
+            for entry in order {
+                port += 4;
+                let bench = Bench {
+                    options,
+                    entry,
+                    port,
+                };
+                match bench.measure(workload) {
+                    Ok(figures) => results.add(workload.name, &entry.name, figures),
+                    Err(reason) => eprintln!("!! {} {}: {reason}", workload.name, entry.name),
+                }
+            }
+        }
+        print!("{}", results.lines(workload));
+    }
+    if let Some(binary) = &options.binary {
+        let (name, file) = binary.split_once('=').ok_or("--binary wants NAME=FILE")?;
+        let len = std::fs::metadata(file)
+            .map_err(|error| format!("{file}: {error}"))?
+            .len();
+        #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+        results.add(
+            "size",
+            name,
+            BTreeMap::from([("MB", round(len as f64 / 1e6))]),
+        );
+    }
+    if let Some(out) = &options.out {
+        std::fs::write(out, results.json().to_string()).map_err(|error| error.to_string())?;
+    }
+    if let Some(document) = &options.document {
+        table::replace(document, &results.markdown(options.rounds))?;
+    }
+    Ok(())
+}
+
+fn chosen(options: &Options) -> Result<Vec<&'static Workload>, Fail> {
+    if options.workloads.is_empty() {
+        let able = |workload: &&Workload| options.perf.is_some() || !workload.wants_librdkafka;
+        return Ok(WORKLOADS.iter().filter(able).collect());
+    }
+    let by_name = |name: &String| {
+        let found = WORKLOADS.iter().find(|workload| workload.name == name);
+        found.ok_or_else(|| {
+            let names: Vec<_> = WORKLOADS.iter().map(|workload| workload.name).collect();
+            format!("no workload {name}; there are {}", names.join(", "))
+        })
+    };
+    options.workloads.iter().map(by_name).collect()
+}
+
+impl Bench<'_> {
+    fn measure(&self, workload: &Workload) -> Result<BTreeMap<&'static str, f64>, Fail> {
+        touch(self.options.touch_mib);
+        (workload.run)(self)
+    }
+
+    /// Starts the broker on a fresh directory, without any load.
+    fn broker(&self) -> Result<(Scratch, Broker), Fail> {
+        let scratch = Scratch::new(
+            &self.options.scratch,
+            &format!("{}-{}", self.entry.name, self.port),
+        )?;
+        let mut broker = Broker::start(
+            &self.entry.command,
+            &scratch.data(),
+            self.port,
+            &scratch.log(),
+        )?;
+        life::connect(&mut broker, self.port, &scratch)?;
+        Ok((scratch, broker))
+    }
+}
+
+/// Makes the kernel own `mib` MiB of real memory for a moment.
+fn touch(mib: usize) {
+    let mut memory = vec![0_u8; mib << 20];
+    for page in memory.chunks_mut(4096) {
+        page[0] = 1;
+    }
+    std::hint::black_box(&memory);
+}
