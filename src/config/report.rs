@@ -25,7 +25,7 @@ pub enum What {
     /// Tunes something that Ottla does not have.
     NotApplicable,
     /// Not a key of Apache Kafka 4.3.1; the text says more where there is more to say.
-    Unknown { hint: Option<&'static str> },
+    Unknown { hint: Option<String> },
     /// Ottla deliberately does something else than Apache Kafka would; the text says what.
     Differs { how: String },
 }

@@ -146,10 +146,7 @@ fn check_each(written: &Properties, report: &mut Report) -> Vec<ConfigError> {
     let mut wrong = Vec::new();
     for (name, text) in written.iter() {
         let Some(key) = keys::base_key(name) else {
-            let hint = HINTS
-                .iter()
-                .find(|(old, _)| *old == name)
-                .map(|(_, hint)| *hint);
+            let hint = hint(name);
             report.add(name, text, What::Unknown { hint });
             continue;
         };
@@ -177,6 +174,39 @@ fn check_each(written: &Properties, report: &mut Report) -> Vec<ConfigError> {
         }
     }
     wrong
+}
+
+/// What a user who wrote an unknown key should know: what became of it, or what was meant.
+fn hint(name: &str) -> Option<String> {
+    if let Some((_, hint)) = HINTS.iter().find(|(old, _)| *old == name) {
+        return Some((*hint).to_owned());
+    }
+    if keys::topic_key(name).is_some() {
+        let broker = keys::topic_synonyms(name).first();
+        return broker.map(|synonym| format!("a topic's key; a broker's is {}", synonym.name));
+    }
+    if name.len() > 100 {
+        return None; // no key is as long, and comparing would cost more than it tells
+    }
+    let near = keys::broker_keys().min_by_key(|key| distance(key.name, name))?;
+    // Two slips in a long name, one in a short one; further off it is another key.
+    let slips = if name.len() > 12 { 2 } else { 1 };
+    (distance(near.name, name) <= slips).then(|| format!("did you mean {}?", near.name))
+}
+
+/// How many letters must be put in, left out or replaced to make one name of the other.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
 }
 
 /// An error about `listener.name.x.ssl.y` should not name `ssl.y`.

@@ -150,6 +150,21 @@ fn an_unknown_key_is_reported_and_ignored() {
 }
 
 #[test]
+fn a_slip_in_a_key_is_answered_with_what_was_probably_meant() {
+    let (_, report) = from("num.partitons=3\nretention.ms=1\nconfluent.license=x").unwrap();
+    let summary = report.to_string();
+    assert!(
+        summary.contains("num.partitons (did you mean num.partitions?)"),
+        "{summary}"
+    );
+    assert!(summary.contains("retention.ms (a topic's key; a broker's is log.retention.ms)"));
+    assert!(
+        summary.contains("ignored: confluent.license, num"),
+        "{summary}"
+    );
+}
+
+#[test]
 fn a_key_that_is_not_enforced_yet_is_named_in_one_line() {
     let (_, report) = from("log.cleaner.threads=2\nquota.window.num=5\nnum.io.threads=4").unwrap();
     let summary = report.summary();
