@@ -21,7 +21,7 @@ use parking_lot::RwLock;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 /// Offsets in a segment are kept relative to its base, in 31 bits.
 const RELATIVE_OFFSET_MAX: i64 = i32::MAX as i64;
@@ -209,6 +209,7 @@ impl Log {
             high_watermark: AtomicI64::new(high_watermark.0),
             first_unstable: AtomicI64::new(NO_UNSTABLE),
             recovery_point: AtomicI64::new(recovery_point.0),
+            closed: AtomicBool::new(false),
             epochs: RwLock::new(epochs),
             health,
         });
@@ -231,6 +232,7 @@ impl Log {
             torn: false,
             cuts: 0,
         };
+        log.expire_producers(now);
         log.producers.settle(high_watermark);
         log.publish_unstable();
         log.roll.jitter_ms = log.draw_jitter();
@@ -287,7 +289,7 @@ impl Log {
         epoch: LeaderEpoch,
         now: Timestamp,
     ) -> Result<Appended, AppendError> {
-        if !self.shared.health.is_online() {
+        if self.check_online().is_err() {
             return Err(AppendError::Offline);
         }
         let size = batch.size() as u64;
@@ -335,7 +337,7 @@ impl Log {
         epoch: LeaderEpoch,
         now: Timestamp,
     ) -> Result<ReplicaAppended, ReplicaAppendError> {
-        if !self.shared.health.is_online() {
+        if self.check_online().is_err() {
             return Err(ReplicaAppendError::Offline);
         }
         let from = self.log_end();
@@ -809,7 +811,8 @@ impl Log {
     }
 
     /// Leaves the directory as a clean stop should: indexes complete, producers saved, all on disk.
-    pub fn close(mut self) -> Result<(), StorageError> {
+    /// Appends are refused from then on; reads go on.
+    pub fn close(&mut self) -> Result<(), StorageError> {
         self.check_online()?;
         let size = self.active.size();
         if self.torn || self.config.preallocate {
@@ -820,17 +823,14 @@ impl Log {
         if !self.producers.is_empty() || self.snapshot_at.is_some() {
             self.take_snapshot(end)?;
         }
-        if self.recovery_point() == end {
-            // Appends are on disk; the index tails that were just written are not.
-            if let Some(epochs) = self.shared.epochs.read().unsaved() {
-                epochs::save(&*self.disk, &self.shared.dir, &epochs)?;
-            }
-            self.sync_or_fail(self.active.files()?)?;
-            return Ok(());
-        }
         let indexes = self.active.files()?;
         self.flush()?;
+        if let Some(epochs) = self.shared.epochs.read().unsaved() {
+            epochs::save(&*self.disk, &self.shared.dir, &epochs)?;
+        }
+        // The flush may have had nothing to do, or not these: index tails were written just now.
         self.sync_or_fail(indexes)?;
+        self.shared.closed.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -841,7 +841,7 @@ impl Log {
     }
 
     fn check_online(&self) -> Result<(), StorageError> {
-        if self.shared.health.is_online() {
+        if self.shared.health.is_online() && !self.shared.closed.load(Ordering::Relaxed) {
             Ok(())
         } else {
             Err(StorageError::Offline)

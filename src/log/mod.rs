@@ -16,6 +16,7 @@ mod health;
 mod index;
 #[expect(clippy::module_inception, reason = "the log's own log")]
 mod log;
+mod manager;
 mod partition_metadata;
 mod producers;
 mod recovery;
@@ -34,6 +35,10 @@ pub use flush::{Flush, Flushed};
 pub use health::{Health, Trash};
 pub use index::AbortedTransaction;
 pub use log::{Appended, FlushDue, Log, Opening, ReplicaAppended, Shutdown};
+pub use manager::{
+    CreateError, LoadError, Loaded, LoadedLog, LogDirectory, LogManager, META_PROPERTIES,
+    ManagerError, ManagerOptions, MetaProperties, Unformatted,
+};
 pub use producers::{ActiveProducer, ProducerError};
 pub use recovery::Recovered;
 pub use view::{FirstBatch, LogSlice, LogView, TimestampOffset};

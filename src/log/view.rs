@@ -15,7 +15,7 @@ use parking_lot::RwLock;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 /// No transaction is open.
 pub(super) const NO_UNSTABLE: i64 = i64::MAX;
@@ -33,6 +33,8 @@ pub(super) struct Shared {
     pub(super) first_unstable: AtomicI64,
     /// Everything below is on disk.
     pub(super) recovery_point: AtomicI64,
+    /// The log was closed cleanly; nothing is appended any more.
+    pub(super) closed: AtomicBool,
     /// Changed at most once per leader, read by followers and consumers that check their position.
     pub(super) epochs: RwLock<Epochs>,
     pub(super) health: Arc<Health>,
@@ -122,6 +124,20 @@ impl LogView {
     /// Whether the log directory still works.
     pub fn is_online(&self) -> bool {
         self.0.health.is_online()
+    }
+
+    /// Whether the log was closed cleanly.
+    pub(super) fn is_closed(&self) -> bool {
+        self.0.closed.load(Ordering::Acquire)
+    }
+
+    /// Base offset of the first segment, at or below the log's start.
+    pub(super) fn first_base(&self) -> Offset {
+        self.0
+            .segments
+            .load()
+            .first()
+            .map_or(Offset::ZERO, |first| first.base)
     }
 
     /// Bytes in all segments.

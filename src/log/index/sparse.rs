@@ -8,7 +8,7 @@ use super::entries::Entry;
 use crate::runtime::{Disk, File, Open, read_exact_at};
 use crate::types::Offset;
 use std::io::{self, IoSlice};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 /// Entries kept in memory before they are written: one page of an offset index.
@@ -30,10 +30,6 @@ impl LazyFile {
             path,
             file: OnceLock::new(),
         }
-    }
-
-    pub(in crate::log) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// The file, if it is there.

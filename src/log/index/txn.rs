@@ -86,10 +86,6 @@ impl TxnIndex {
         })
     }
 
-    pub(in crate::log) fn path(&self) -> &std::path::Path {
-        self.file.path()
-    }
-
     pub(in crate::log) fn is_empty(&self) -> bool {
         self.entries.load(Ordering::Acquire) == 0
     }
