@@ -23,6 +23,7 @@ pub mod runtime;
 pub mod shard;
 
 pub use deadlines::Deadlines;
+pub use group::GroupCoordinator;
 pub use partitioner::partition_for;
 pub use runtime::{Host, HostSettings, Written};
 pub use shard::{

@@ -16,7 +16,7 @@ use crate::record::{
 use crate::runtime::{Clock, Instant, Tasks, sleep_until};
 use crate::types::{LeaderEpoch, Offset, ProducerId};
 use parking_lot::{Mutex, RwLock};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -47,6 +47,25 @@ impl<R: Send + 'static> Written<R> {
                 Written::Later(Box::pin(async move { later.await.map(change) }))
             }
         }
+    }
+}
+
+/// An answer that a shard owes.
+pub struct Waiting<R> {
+    receiver: oneshot::Receiver<Result<R, ShardError>>,
+}
+
+impl<R> Waiting<R> {
+    /// The answer, if it has come.
+    pub fn now(&mut self) -> Option<Result<R, ShardError>> {
+        self.receiver.try_recv().ok()
+    }
+
+    /// The answer when it comes; [`ShardError::NotCoordinator`] if the shard is given up first.
+    pub async fn get(self) -> Result<R, ShardError> {
+        self.receiver
+            .await
+            .unwrap_or(Err(ShardError::NotCoordinator))
     }
 }
 
@@ -83,7 +102,7 @@ struct Inner<S: Shard> {
     tasks: Tasks,
     started: Instant,
     /// Read on every request, changed when leadership does; held for one lookup.
-    slots: RwLock<HashMap<i32, Arc<Slot<S>>>>,
+    slots: RwLock<BTreeMap<i32, Arc<Slot<S>>>>,
     next_reply: AtomicU64,
     timer: Timer,
 }
@@ -111,7 +130,7 @@ struct Active<S: Shard> {
     /// The offset after the last record that the shard has replayed.
     end: Offset,
     /// Callers who wait for an answer that the shard owes them.
-    waiting: HashMap<ReplyId, oneshot::Sender<Result<S::Reply, ShardError>>>,
+    waiting: BTreeMap<ReplyId, oneshot::Sender<Result<S::Reply, ShardError>>>,
 }
 
 /// Until when the timer task sleeps.
@@ -139,7 +158,7 @@ impl<S: Shard> Host<S> {
                 started: clock.monotonic(),
                 clock,
                 tasks: tasks.clone(),
-                slots: RwLock::new(HashMap::new()),
+                slots: RwLock::new(BTreeMap::new()),
                 next_reply: AtomicU64::new(0),
                 timer: Timer::default(),
             }),
@@ -160,13 +179,13 @@ impl<S: Shard> Host<S> {
 
     // ---- requests ----
 
-    /// Asks for an answer that the shard gives when it has one. Dropping the receiver is fine: the
-    /// answer is then dropped when it comes.
+    /// Asks for an answer that the shard gives when it has one. Nobody need wait for it: it is then
+    /// dropped when it comes.
     pub fn ask(
         &self,
         partition: i32,
         decide: impl FnOnce(&mut S, ReplyId, Now) -> Outcome<S>,
-    ) -> Result<oneshot::Receiver<Result<S::Reply, ShardError>>, ShardError> {
+    ) -> Result<Waiting<S::Reply>, ShardError> {
         let (answer, receiver) = oneshot::channel();
         let reply = ReplyId(self.inner.next_reply.fetch_add(1, Ordering::Relaxed));
         let now = self.now();
@@ -180,7 +199,7 @@ impl<S: Shard> Host<S> {
                 let _ = answer.send(Err(error.into()));
             }
         })?;
-        Ok(receiver)
+        Ok(Waiting { receiver })
     }
 
     /// Makes a decision whose result is told once its records are committed. A decision without
@@ -234,18 +253,28 @@ impl<S: Shard> Host<S> {
         self.inner.clock.monotonic() + Duration::from_millis(u64::from(ms))
     }
 
+    /// Has every shard that is loaded decide on something that nobody waits for.
+    pub fn act_on_all(&self, mut decide: impl FnMut(&mut S, Now) -> Outcome<S>) {
+        for slot in self.slots() {
+            let now = self.now();
+            // A shard that is not loaded, or cannot write, has nothing to act on.
+            let _ = self.with_active(slot.partition, |slot, active| {
+                let outcome = decide(&mut active.shard, now);
+                self.perform(slot, active, outcome, now)
+            });
+        }
+    }
+
     /// The partitions whose shards can be asked, or are being loaded.
     pub fn partitions(&self) -> Vec<i32> {
-        let mut partitions: Vec<i32> = self
-            .slots()
+        self.slots()
             .iter()
             .filter(|slot| !matches!(*slot.state.lock(), SlotState::Gone))
             .map(|slot| slot.partition)
-            .collect();
-        partitions.sort_unstable();
-        partitions
+            .collect()
     }
 
+    /// In order of their partitions, so that one seed is one order of events.
     fn slots(&self) -> Vec<Arc<Slot<S>>> {
         self.inner.slots.read().values().cloned().collect()
     }
@@ -419,6 +448,13 @@ impl<S: Shard> Host<S> {
         }
     }
 
+    /// Gives up every partition.
+    pub fn stop(&self) {
+        for slot in self.slots() {
+            dismiss(&mut slot.state.lock(), SlotState::Gone);
+        }
+    }
+
     async fn load(&self, log: Arc<dyn ShardLog>) -> Result<(S, Offset), LoadError> {
         let mut shard = (self.inner.new_shard)();
         let mut next = log.start();
@@ -459,7 +495,7 @@ impl<S: Shard> Host<S> {
             shard,
             log,
             end,
-            waiting: HashMap::new(),
+            waiting: BTreeMap::new(),
         };
         for outcome in active.shard.on_loaded(now) {
             let _ = self.perform(slot, &mut active, outcome, now);
@@ -513,12 +549,14 @@ impl<S: Shard> Host<S> {
                 Some(at) => {
                     let deadline = self.inner.started + Duration::from_millis(at.0);
                     tokio::select! {
+                        biased;
                         () = sleep_until(deadline) => {}
                         () = wake => {}
                         () = stopping => {}
                     }
                 }
                 None => tokio::select! {
+                    biased;
                     () = wake => {}
                     () = stopping => {}
                 },
@@ -685,6 +723,7 @@ async fn committed_by(
     deadline: Instant,
 ) -> Result<(), WriteError> {
     tokio::select! {
+        biased;
         result = commit => result,
         () = sleep_until(deadline) => Err(WriteError::TimedOut),
     }

@@ -10,6 +10,7 @@
 //! | [`offsets`] | committed and pending offsets, and when they expire |
 //! | [`record`] | the records of `__consumer_offsets` and their bytes |
 //! | [`subscription`] | the topics named in a member's subscription |
+//! | [`service`] | [`GroupCoordinator`]: the front door, one call per API |
 //! | [`request`] | what is asked and answered, as plain structs |
 //!
 //! A group's rebalance is volatile, as in Kafka: what is durable is the last finished generation (one
@@ -21,6 +22,7 @@ pub mod offsets;
 mod rebalance;
 pub mod record;
 pub mod request;
+pub mod service;
 pub mod settings;
 pub mod shard;
 pub mod state;
@@ -30,6 +32,7 @@ pub use error::GroupError;
 pub use record::{CoordinatorRecord, GroupSnapshot, MemberSnapshot, OffsetKey};
 pub use request::*;
 
+pub use service::{Answer, GroupCoordinator, OFFSETS_TOPIC};
 pub use settings::GroupSettings;
 pub use shard::GroupShard;
 pub use state::{ClassicGroup, GroupState};

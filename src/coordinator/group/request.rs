@@ -158,6 +158,9 @@ pub struct CommitPartition<'a> {
     pub metadata: Option<&'a str>,
 }
 
+/// What becomes of each partition of a commit, by topic, in the order of the request.
+pub type CommitVerdicts = Vec<Vec<Result<(), GroupError>>>;
+
 /// Whether a transaction's offsets that are not decided yet fail the fetch of a partition (KIP-447).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stability {

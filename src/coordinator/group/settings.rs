@@ -1,5 +1,8 @@
 //! What an operator may set.
 
+use crate::config::{GroupsConfig, OffsetsConfig};
+use crate::record::{Codec, Compression};
+
 /// The group coordinator's configuration; defaults are Kafka's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupSettings {
@@ -24,6 +27,8 @@ pub struct GroupSettings {
     pub commit_timeout_ms: i32,
     /// `offsets.load.buffer.size`: bytes read at a time while a shard is loaded.
     pub load_bytes: usize,
+    /// `offsets.topic.compression.codec`.
+    pub compression: Compression,
 }
 
 impl Default for GroupSettings {
@@ -39,6 +44,38 @@ impl Default for GroupSettings {
             offsets_retention_check_ms: 600_000,
             commit_timeout_ms: 5_000,
             load_bytes: 5 * 1_024 * 1_024,
+            compression: Compression::NONE,
         }
     }
+}
+
+impl GroupSettings {
+    /// What the broker's configuration says.
+    pub fn from_config(groups: &GroupsConfig, offsets: &OffsetsConfig) -> GroupSettings {
+        let codec = match offsets.topic_compression {
+            1 => Codec::Gzip,
+            2 => Codec::Snappy,
+            3 => Codec::Lz4,
+            4 => Codec::Zstd,
+            _ => Codec::None,
+        };
+        GroupSettings {
+            members_max: groups.members_max as usize,
+            initial_rebalance_delay_ms: clamped(u64::from(groups.initial_rebalance_delay_ms)),
+            session_timeout_ms_min: groups.session_timeout_ms_min,
+            session_timeout_ms_max: groups.session_timeout_ms_max,
+            offset_metadata_len_max: offsets.metadata_bytes_max as usize,
+            offsets_retention_ms: i64::try_from(offsets.retention_ms).unwrap_or(i64::MAX),
+            offsets_retention_check_ms: clamped(offsets.retention_check_interval_ms),
+            commit_timeout_ms: clamped(u64::from(offsets.commit_timeout_ms)),
+            load_bytes: offsets.load_buffer_bytes as usize,
+            compression: Compression::of(codec),
+            ..GroupSettings::default()
+        }
+    }
+}
+
+/// A wait in milliseconds; the longest is 24 days.
+fn clamped(ms: u64) -> i32 {
+    i32::try_from(ms).unwrap_or(i32::MAX)
 }

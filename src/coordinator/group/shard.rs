@@ -9,9 +9,10 @@ use super::member::Member;
 use super::offsets::{CommittedOffset, Left, Offsets};
 use super::rebalance::Rebalance;
 use super::{
-    ClassicGroup, Commit, CoordinatorRecord, DeletedTopic, DescribedGroup, FetchTopic,
-    FetchedPartition, FetchedTopic, GroupError, GroupReply, GroupSettings, GroupState, Heartbeat,
-    Join, JoinRefused, Leaving, ListedGroup, OffsetKey, SkipAssignment, Stability, SyncRequest,
+    ClassicGroup, Commit, CommitVerdicts, CoordinatorRecord, DeletedTopic, DescribedGroup,
+    FetchTopic, FetchedPartition, FetchedTopic, GroupError, GroupReply, GroupSettings, GroupState,
+    Heartbeat, Join, JoinRefused, Leaving, ListedGroup, OffsetKey, SkipAssignment, Stability,
+    SyncRequest,
 };
 use crate::coordinator::{
     Deadlines, Now, Outcome, Position, ReplayError, ReplyId, Shard, Tick, WriteError,
@@ -203,15 +204,11 @@ impl GroupShard {
     // ---- offsets ----
 
     /// OffsetCommit: the group's verdict, then one per partition in the order of the request.
-    #[expect(
-        clippy::type_complexity,
-        reason = "an outcome and the verdicts that its answer is made of"
-    )]
     pub fn on_offset_commit(
         &mut self,
         commit: &Commit<'_>,
         now: Now,
-    ) -> Result<(GroupOutcome, Vec<Vec<Result<(), GroupError>>>), GroupError> {
+    ) -> Result<(GroupOutcome, CommitVerdicts), GroupError> {
         match self.groups.get(commit.group_id) {
             Some(group) => {
                 group.check_commit(commit.member_id, commit.instance_id, commit.generation)?;

@@ -4,6 +4,7 @@
 //! told anew. Long ones are scripts, beside this file: input above the line, everything observable below;
 //! `UPDATE=1 cargo test coordinator::group` rewrites what is below, and review reads the difference.
 
+mod host;
 mod offsets;
 mod rebalance;
 mod script;
