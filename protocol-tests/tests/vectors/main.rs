@@ -5,6 +5,7 @@
 
 mod batches;
 mod coordinator;
+mod disk;
 mod framed;
 mod messages;
 mod names;

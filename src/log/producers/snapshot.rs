@@ -36,7 +36,10 @@ fn encode(producers: &Producers) -> Vec<u8> {
     out.put_i16(VERSION);
     out.put_u32(0);
     out.put_i32(i32::try_from(producers.by_id.len()).unwrap_or(i32::MAX));
-    for (id, producer) in &producers.by_id {
+    // Kafka's order is that of its hash table; ours is fixed, so that the same run leaves the same bytes.
+    let mut by_id: Vec<_> = producers.by_id.iter().collect();
+    by_id.sort_unstable_by_key(|(id, _)| **id);
+    for (id, producer) in by_id {
         let last = producer.batches.back();
         out.put_i64(id.0);
         out.put_i16(producer.epoch.0);
