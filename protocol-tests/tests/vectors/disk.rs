@@ -179,7 +179,7 @@ fn kafkas_directory_opens_as_it_is_and_closes_unchanged() {
         high_watermark: Offset(int(&told["highWatermark"])),
         ..opening(Shutdown::Clean)
     };
-    let (log, recovered) = Log::open(&os::runtime(), &dir, opening).expect("Kafka's log");
+    let (mut log, recovered) = Log::open(&os::runtime(), &dir, opening).expect("Kafka's log");
     assert_eq!((recovered.bytes_cut, recovered.segments_removed), (0, 0));
     let view = log.view();
     assert_eq!(view.log_start().get(), int(&told["logStartOffset"]));
@@ -273,7 +273,7 @@ fn lost_indexes_are_rebuilt_to_the_bytes_that_kafka_wrote() {
         log_start: Offset(5),
         ..opening(Shutdown::Unclean)
     };
-    let (log, recovered) = Log::open(&os::runtime(), &dir, opening).expect("Kafka's log");
+    let (mut log, recovered) = Log::open(&os::runtime(), &dir, opening).expect("Kafka's log");
     assert_eq!((recovered.bytes_cut, recovered.segments_removed), (0, 0));
     assert_eq!(log.log_end(), Offset(119));
     assert_eq!(log.first_undecided(), Some(Offset(117)));
