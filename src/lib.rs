@@ -38,6 +38,10 @@ pub mod api;
 
 pub mod net;
 
+mod server;
+
+pub use server::{Server, StartError};
+
 pub mod cli;
 
 #[cfg(any(test, feature = "sim"))]

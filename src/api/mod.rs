@@ -1,5 +1,230 @@
 //! Kafka's APIs: one file each. A handler translates in, calls one part, translates out.
+//!
+//! [`ROWS`] is the table: what is here is served, in these versions, and advertised; everything else
+//! closes the connection, as Kafka does. To add an API: its schema, its file, its row, its arm in
+//! [`Api::dispatch`], and a compatibility scenario.
+//!
+//! **Invariant:** only this folder turns our errors into Kafka's codes, and nothing below it knows
+//! that a connection exists.
 
+mod answer;
+mod api_versions;
 mod context;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_topic_partitions;
+mod errors;
+mod fetch;
+mod fetch_response;
+mod init_producer_id;
+mod list_offsets;
+mod list_partition_reassignments;
+mod metadata;
+mod offset_for_leader_epoch;
+mod operations;
+mod produce;
 
+pub use answer::{Outcome, Refusal};
+pub use api_versions::FEATURES;
 pub use context::{RequestContext, Staged};
+
+use crate::config::BrokerConfig;
+use crate::controller::{Controller, Creations, ProducerIds};
+use crate::coordinator::group::GroupCoordinator;
+use crate::metadata::ImageHandle;
+use crate::protocol::{ApiKey, Reader, RequestHeader};
+use crate::replica::{Replicas, Sessions};
+use crate::runtime::{Reply, Runtime};
+use crate::types::NodeId;
+use answer::Call;
+use bytes::Bytes;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// One API that is served.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    pub key: ApiKey,
+    /// The lowest version whose body is read.
+    pub min: i16,
+    pub max: i16,
+}
+
+const fn row(key: ApiKey, min: i16, max: i16) -> Row {
+    Row { key, min, max }
+}
+
+/// What is served: Apache Kafka 4.3.1's versions.
+pub const ROWS: &[Row] = &[
+    row(ApiKey::Produce, 3, 13),
+    row(ApiKey::Fetch, 4, 18),
+    row(ApiKey::ListOffsets, 1, 11),
+    row(ApiKey::Metadata, 0, 13),
+    row(ApiKey::ApiVersions, 0, 4),
+    row(ApiKey::CreateTopics, 2, 7),
+    row(ApiKey::DeleteTopics, 1, 6),
+    row(ApiKey::InitProducerId, 0, 5),
+    row(ApiKey::OffsetForLeaderEpoch, 2, 4),
+    row(ApiKey::DescribeConfigs, 1, 4),
+    row(ApiKey::ListPartitionReassignments, 0, 0),
+    row(ApiKey::DescribeCluster, 0, 2),
+    row(ApiKey::DescribeTopicPartitions, 0, 0),
+];
+
+impl Row {
+    /// The lowest version in the answer to ApiVersions. librdkafka stops compressing when Produce 0
+    /// is not listed, so Kafka lists it although it refuses it (KAFKA-18659).
+    pub fn advertised_min(&self) -> i16 {
+        if self.key == ApiKey::Produce {
+            0
+        } else {
+            self.min
+        }
+    }
+}
+
+/// Who and where this broker is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub cluster_id: Arc<str>,
+    pub node_id: NodeId,
+}
+
+/// The parts that handlers work on; each handler is given only the one that it names.
+pub struct Api {
+    pub identity: Identity,
+    pub config: Arc<BrokerConfig>,
+    pub runtime: Runtime,
+    pub image: ImageHandle,
+    pub replicas: Arc<Replicas>,
+    pub sessions: Arc<Sessions>,
+    pub controller: Controller,
+    pub producer_ids: Arc<ProducerIds>,
+    pub creations: Creations,
+    pub groups: Arc<GroupCoordinator>,
+}
+
+impl Api {
+    /// Takes one request. An answer that is ready is put behind what `reply` holds.
+    pub fn call(
+        &self,
+        peer: SocketAddr,
+        listener: &Arc<str>,
+        frame: Bytes,
+        reply: &mut Reply,
+    ) -> Outcome {
+        match self.header(frame, peer, listener) {
+            Ok(call) => self.dispatch(call, reply),
+            Err(refusal) => Outcome::Close(refusal),
+        }
+    }
+
+    fn header(&self, frame: Bytes, peer: SocketAddr, listener: &Arc<str>) -> Result<Call, Refusal> {
+        let mut body = Reader::new(frame);
+        let (key, header) = RequestHeader::parse(&mut body).map_err(Refusal::Header)?;
+        let Some(row) = ROWS.iter().find(|row| row.key == key) else {
+            return Err(Refusal::NotServed(key.name()));
+        };
+        let version = header.request_api_version;
+        let known = (row.min..=row.max).contains(&version);
+        // Only ApiVersions is answered in a version that we do not have: it is how clients ask.
+        if !known && key != ApiKey::ApiVersions {
+            return Err(Refusal::UnsupportedVersion {
+                api: key.name(),
+                version,
+            });
+        }
+        let context = RequestContext {
+            version,
+            correlation_id: header.correlation_id,
+            client_id: header.client_id,
+            peer,
+            listener: listener.clone(),
+            now: self.runtime.clock.wall(),
+        };
+        Ok(Call {
+            key,
+            known,
+            context,
+            body,
+        })
+    }
+
+    fn dispatch(&self, call: Call, reply: &mut Reply) -> Outcome {
+        match call.key {
+            ApiKey::Produce => produce::serve(call, reply, &self.replicas, &self.image),
+            ApiKey::Fetch => fetch::serve(call, reply, self.fetch_parts()),
+            ApiKey::ApiVersions => api_versions::serve(call, reply, &self.image),
+            ApiKey::ListOffsets => call.answer(reply, |request, context| {
+                list_offsets::handle(request, context, &self.replicas, &self.image)
+            }),
+            ApiKey::Metadata => call.answer(reply, |request, context| {
+                metadata::handle(request, context, self.metadata_parts())
+            }),
+            ApiKey::CreateTopics => call.answer(reply, |request, context| {
+                create_topics::handle(request, context, &self.controller, &self.config)
+            }),
+            ApiKey::DeleteTopics => call.answer(reply, |request, context| {
+                delete_topics::handle(
+                    request,
+                    context,
+                    &self.controller,
+                    &self.image,
+                    &self.config,
+                )
+            }),
+            ApiKey::InitProducerId => call.answer(reply, |request, context| {
+                init_producer_id::handle(request, context, &self.producer_ids)
+            }),
+            ApiKey::OffsetForLeaderEpoch => call.answer(reply, |request, _| {
+                offset_for_leader_epoch::handle(request, &self.replicas, &self.image)
+            }),
+            ApiKey::DescribeConfigs => call.answer(reply, |request, context| {
+                describe_configs::handle(request, context, &self.image, &self.config)
+            }),
+            ApiKey::ListPartitionReassignments => call.answer(reply, |request, _| {
+                list_partition_reassignments::handle(&request, &self.image.load())
+            }),
+            ApiKey::DescribeCluster => call.answer(reply, |request, context| {
+                describe_cluster::handle(&request, context, &self.image.load(), &self.identity)
+            }),
+            ApiKey::DescribeTopicPartitions => call.answer(reply, |request, context| {
+                let limit = self.config.fetch.describe_partitions_max;
+                describe_topic_partitions::handle(&request, context, &self.image.load(), limit)
+            }),
+            other => unreachable!("{} is in the table and has no handler", other.name()),
+        }
+    }
+
+    fn fetch_parts(&self) -> fetch::Parts<'_> {
+        fetch::Parts {
+            replicas: &self.replicas,
+            sessions: &self.sessions,
+            image: &self.image,
+            runtime: &self.runtime,
+            bytes_max: self.config.fetch.bytes_max,
+        }
+    }
+
+    fn metadata_parts(&self) -> metadata::Parts<'_> {
+        metadata::Parts {
+            identity: &self.identity,
+            image: &self.image,
+            creations: &self.creations,
+            auto_create: self.config.topics.auto_create,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_each_api_once_in_the_order_of_its_key() {
+        let keys: Vec<i16> = ROWS.iter().map(|row| row.key.code()).collect();
+        assert!(keys.is_sorted_by(|a, b| a < b));
+    }
+}

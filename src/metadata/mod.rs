@@ -1,1 +1,15 @@
-//! (not built yet)
+//! What the cluster has agreed on: metadata records, and the image that they fold into.
+//!
+//! **Invariant:** an image never changes. A new one is made by applying records and is swapped in
+//! whole; whoever holds the old one goes on seeing a consistent past.
+
+mod delta;
+mod image;
+mod record;
+
+pub use delta::{Delta, MetadataListener};
+pub use image::{
+    ApplyError, BrokerImage, ConfigKind, ConfigResource, EndpointImage, ImageHandle, MetadataImage,
+    PartitionImage, TopicImage,
+};
+pub use record::{MetadataRecord, RecordError};

@@ -1,1 +1,39 @@
-//! (not built yet)
+//! Agreement on the metadata log. A record is in the image only once the quorum has it.
+
+mod single;
+
+pub use single::{LoadError, SingleQuorum};
+
+use crate::metadata::{ApplyError, MetadataRecord};
+use crate::types::{LeaderEpoch, NodeId, Offset};
+use std::future::Future;
+use std::pin::Pin;
+
+/// The one way to change metadata.
+pub trait MetadataQuorum: Send + Sync + 'static {
+    /// Appends `records` as one batch: all of them or none. Returns once they are durable, folded
+    /// into the image, and acted upon by this broker.
+    fn append(
+        &self,
+        records: Vec<MetadataRecord>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), QuorumError>> + Send + '_>>;
+
+    /// The offset that the next record gets.
+    fn end(&self) -> Offset;
+
+    /// Who leads the quorum, and since which epoch.
+    fn leader(&self) -> (NodeId, LeaderEpoch);
+}
+
+/// Why metadata was not changed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum QuorumError {
+    #[error("the metadata log could not be written: {0}")]
+    Storage(String),
+    #[error("the records contradict the metadata: {0}")]
+    Apply(#[from] ApplyError),
+    #[error("a record cannot be encoded: {0}")]
+    Encode(String),
+    #[error("the broker is stopping")]
+    Stopping,
+}

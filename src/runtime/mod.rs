@@ -11,6 +11,7 @@ mod clock;
 mod disk;
 mod net;
 pub mod os;
+mod reply;
 mod rng;
 mod tasks;
 
@@ -20,6 +21,7 @@ pub use disk::{
     write_whole,
 };
 pub use net::{Listener, More, Net, Stream};
+pub use reply::{FrameStart, Reply};
 pub use rng::Rng;
 pub use tasks::{Blocking, Tasks};
 

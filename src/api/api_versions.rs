@@ -1,0 +1,141 @@
+//! ApiVersions, key 18, versions 0–4.
+//!
+//! Tells what is served. The one request that is answered in versions we do not have: in version 0,
+//! with UNSUPPORTED_VERSION and only its own range (KIP-511), so that the client asks again.
+//! v3: the client names its software, which is checked. v4: supported features may begin at 0.
+
+use super::answer::{Call, Outcome};
+use super::context::Staged;
+use super::{ROWS, Row};
+use crate::metadata::{ImageHandle, MetadataImage};
+use crate::protocol::messages::api_versions_response::{
+    ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
+};
+use crate::protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
+use crate::protocol::{ApiKey, ErrorCode};
+use crate::runtime::Reply;
+
+/// Features that this broker knows, with the lowest and highest level of each.
+///
+/// Only what works is listed: clients change their behaviour by it.
+pub const FEATURES: &[(&str, i16, i16)] = &[("metadata.version", 7, METADATA_VERSION)];
+
+/// `metadata.version` 30 is 4.3-IV0: how the records in our metadata log are written.
+const METADATA_VERSION: i16 = 30;
+
+pub(super) fn serve(mut call: Call, reply: &mut Reply, image: &ImageHandle) -> Outcome {
+    let back = call.back();
+    if !call.known {
+        let response = ApiVersionsResponse {
+            error_code: ErrorCode::UnsupportedVersion.code(),
+            api_keys: ROWS
+                .iter()
+                .filter(|r| r.key == ApiKey::ApiVersions)
+                .map(range)
+                .collect(),
+            ..ApiVersionsResponse::default()
+        };
+        return back.in_version(0).send(Staged::Ready(response), reply);
+    }
+    // An unreadable body ends the connection like any other.
+    let request: ApiVersionsRequest = match call.request() {
+        Ok(request) => request,
+        Err(refusal) => return Outcome::Close(refusal),
+    };
+    let version = call.context.version;
+    let response = if version >= 3 && !names_software(&request) {
+        ApiVersionsResponse {
+            error_code: ErrorCode::InvalidRequest.code(),
+            ..ApiVersionsResponse::default()
+        }
+    } else {
+        served(&image.load(), version)
+    };
+    back.send(Staged::Ready(response), reply)
+}
+
+fn served(image: &MetadataImage, version: i16) -> ApiVersionsResponse {
+    // Old clients misread a feature whose lowest level is 0 (KAFKA-17011).
+    let supported = FEATURES
+        .iter()
+        .filter(|(_, min, _)| version >= 4 || *min > 0);
+    ApiVersionsResponse {
+        api_keys: ROWS.iter().map(range).collect(),
+        supported_features: supported
+            .map(|(name, min_version, max_version)| SupportedFeatureKey {
+                name: (*name).into(),
+                min_version: *min_version,
+                max_version: *max_version,
+            })
+            .collect(),
+        finalized_features_epoch: image.end.get() - 1,
+        finalized_features: image
+            .features
+            .iter()
+            .map(|(name, level)| FinalizedFeatureKey {
+                name: name.clone().into(),
+                max_version_level: *level,
+                min_version_level: *level,
+            })
+            .collect(),
+        ..ApiVersionsResponse::default()
+    }
+}
+
+fn range(row: &Row) -> ApiVersion {
+    ApiVersion {
+        api_key: row.key.code(),
+        min_version: row.advertised_min(),
+        max_version: row.max,
+    }
+}
+
+/// Letters, digits, dots and dashes, with a letter or digit at both ends
+/// (`ApiVersionsRequest.SOFTWARE_NAME_VERSION_PATTERN`).
+fn names_software(request: &ApiVersionsRequest) -> bool {
+    let valid = |text: &str| {
+        let inside = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
+        text.bytes().all(inside)
+            && text
+                .as_bytes()
+                .first()
+                .is_some_and(u8::is_ascii_alphanumeric)
+            && text
+                .as_bytes()
+                .last()
+                .is_some_and(u8::is_ascii_alphanumeric)
+    };
+    valid(&request.client_software_name) && valid(&request.client_software_version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(name: &'static str, version: &'static str) -> ApiVersionsRequest {
+        ApiVersionsRequest {
+            client_software_name: name.into(),
+            client_software_version: version.into(),
+        }
+    }
+
+    #[test]
+    fn software_is_named_in_letters_digits_dots_and_dashes() {
+        assert!(names_software(&request("apache-kafka-java", "4.3.1")));
+        assert!(names_software(&request("a", "1")));
+        assert!(!names_software(&request("", "1")));
+        assert!(!names_software(&request("-a", "1")));
+        assert!(!names_software(&request("a", "1.")));
+        assert!(!names_software(&request("a b", "1")));
+    }
+
+    #[test]
+    fn produce_is_advertised_from_version_0_although_3_is_the_first_served() {
+        let response = served(&MetadataImage::default(), 4);
+        let produce = &response.api_keys[0];
+        assert_eq!(
+            (produce.api_key, produce.min_version, produce.max_version),
+            (0, 0, 13)
+        );
+    }
+}

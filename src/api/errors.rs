@@ -1,0 +1,164 @@
+//! Our errors as Kafka's codes. Every match is exhaustive: a new error must choose its code here.
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use crate::controller::{CreateTopicError, DeleteTopicError, ProducerIdsError};
+use crate::protocol::ErrorCode;
+use crate::quorum::QuorumError;
+use crate::record::{InvalidBatch, RecordFault};
+use crate::replica::{
+    AppendError, EpochError, LogAppendError, LookupError, ProduceError, ProducerError, SessionError,
+};
+
+impl From<LookupError> for ErrorCode {
+    fn from(error: LookupError) -> ErrorCode {
+        match error {
+            LookupError::UnknownTopicOrPartition => ErrorCode::UnknownTopicOrPartition,
+            LookupError::UnknownTopicId => ErrorCode::UnknownTopicId,
+            LookupError::NotLeader => ErrorCode::NotLeaderOrFollower,
+            LookupError::Offline => ErrorCode::KafkaStorageError,
+        }
+    }
+}
+
+impl From<EpochError> for ErrorCode {
+    fn from(error: EpochError) -> ErrorCode {
+        match error {
+            EpochError::Fenced => ErrorCode::FencedLeaderEpoch,
+            EpochError::Unknown => ErrorCode::UnknownLeaderEpoch,
+        }
+    }
+}
+
+impl From<SessionError> for ErrorCode {
+    fn from(error: SessionError) -> ErrorCode {
+        match error {
+            SessionError::NotFound => ErrorCode::FetchSessionIdNotFound,
+            SessionError::InvalidEpoch => ErrorCode::InvalidFetchSessionEpoch,
+            SessionError::TopicIds => ErrorCode::FetchSessionTopicIdError,
+        }
+    }
+}
+
+impl From<&QuorumError> for ErrorCode {
+    fn from(error: &QuorumError) -> ErrorCode {
+        match error {
+            QuorumError::Storage(_) => ErrorCode::KafkaStorageError,
+            QuorumError::Apply(_) | QuorumError::Encode(_) => ErrorCode::UnknownServerError,
+            QuorumError::Stopping => ErrorCode::BrokerNotAvailable,
+        }
+    }
+}
+
+impl From<&CreateTopicError> for ErrorCode {
+    fn from(error: &CreateTopicError) -> ErrorCode {
+        match error {
+            CreateTopicError::Name(_) | CreateTopicError::Collides { .. } => {
+                ErrorCode::InvalidTopicException
+            }
+            CreateTopicError::Exists(_) => ErrorCode::TopicAlreadyExists,
+            CreateTopicError::NamedTwice(_)
+            | CreateTopicError::Metadata(_)
+            | CreateTopicError::AssignmentAndCounts => ErrorCode::InvalidRequest,
+            CreateTopicError::Partitions(_) => ErrorCode::InvalidPartitions,
+            CreateTopicError::ReplicationFactor(_) | CreateTopicError::Placement { .. } => {
+                ErrorCode::InvalidReplicationFactor
+            }
+            CreateTopicError::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
+            CreateTopicError::Config(_) | CreateTopicError::ConfigNull(_) => {
+                ErrorCode::InvalidConfig
+            }
+            CreateTopicError::TooManyPartitions(_) => ErrorCode::PolicyViolation,
+            CreateTopicError::Quorum(error) => error.into(),
+        }
+    }
+}
+
+impl From<&DeleteTopicError> for ErrorCode {
+    fn from(error: &DeleteTopicError) -> ErrorCode {
+        match error {
+            DeleteTopicError::UnknownId => ErrorCode::UnknownTopicId,
+            DeleteTopicError::Quorum(error) => error.into(),
+        }
+    }
+}
+
+impl From<&ProducerIdsError> for ErrorCode {
+    fn from(error: &ProducerIdsError) -> ErrorCode {
+        match error {
+            ProducerIdsError::Exhausted => ErrorCode::UnknownServerError,
+            // The client asks again, as it does while Kafka has no block of ids at hand.
+            ProducerIdsError::Quorum(_) => ErrorCode::CoordinatorLoadInProgress,
+        }
+    }
+}
+
+impl From<&ProduceError> for ErrorCode {
+    fn from(error: &ProduceError) -> ErrorCode {
+        match error {
+            ProduceError::Invalid(error) => error.into(),
+            ProduceError::Append(error) => error.into(),
+            ProduceError::Internal => ErrorCode::InvalidTopicException,
+            ProduceError::NotInTransaction => ErrorCode::InvalidTxnState,
+        }
+    }
+}
+
+impl From<&InvalidBatch> for ErrorCode {
+    fn from(error: &InvalidBatch) -> ErrorCode {
+        match error {
+            InvalidBatch::Corrupt(_) => ErrorCode::CorruptMessage,
+            InvalidBatch::ZstdNotAllowed | InvalidBatch::UnknownCodec(_) => {
+                ErrorCode::UnsupportedCompressionType
+            }
+            InvalidBatch::TooLarge { .. } | InvalidBatch::DecodedTooLarge { .. } => {
+                ErrorCode::MessageTooLarge
+            }
+            InvalidBatch::LogAppendTimeType
+            | InvalidBatch::Timestamp { .. }
+            | InvalidBatch::Records {
+                fault: RecordFault::Timestamp,
+                ..
+            } => ErrorCode::InvalidTimestamp,
+            InvalidBatch::Records {
+                fault: RecordFault::Record,
+                ..
+            }
+            | InvalidBatch::NoBatch
+            | InvalidBatch::MoreThanOneBatch
+            | InvalidBatch::OldMagic(_)
+            | InvalidBatch::BaseOffset(_)
+            | InvalidBatch::OffsetRange { .. }
+            | InvalidBatch::Control
+            | InvalidBatch::Sequence(_)
+            | InvalidBatch::Malformed(_)
+            | InvalidBatch::Undecodable(_) => ErrorCode::InvalidRecord,
+        }
+    }
+}
+
+impl From<&AppendError> for ErrorCode {
+    fn from(error: &AppendError) -> ErrorCode {
+        match error {
+            AppendError::NotLeader => ErrorCode::NotLeaderOrFollower,
+            AppendError::Log(error) => match error {
+                LogAppendError::Offline | LogAppendError::Storage(_) => {
+                    ErrorCode::KafkaStorageError
+                }
+                LogAppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
+                LogAppendError::StaleLeaderEpoch { .. } => ErrorCode::NotLeaderOrFollower,
+                LogAppendError::Producer(error) => error.into(),
+            },
+        }
+    }
+}
+
+impl From<&ProducerError> for ErrorCode {
+    fn from(error: &ProducerError) -> ErrorCode {
+        match error {
+            ProducerError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+            ProducerError::Fenced { .. } => ErrorCode::InvalidProducerEpoch,
+            ProducerError::NotTransactional => ErrorCode::InvalidTxnState,
+            ProducerError::CoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
+        }
+    }
+}

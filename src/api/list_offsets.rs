@@ -1,0 +1,141 @@
+//! ListOffsets, key 2, versions 1–11.
+//!
+//! An offset by timestamp: the first record that is not earlier, or one of the special ones:
+//! −1 latest, −2 earliest, −3 (v7) the record with the largest timestamp, −4 (v8) earliest local,
+//! −5 (v9) latest tiered, −6 (v11) earliest that waits to be tiered. Nothing is tiered here, so −4 is
+//! the earliest and −5 and −6 have no answer (offset −1).
+
+use super::context::{RequestContext, Staged};
+use crate::metadata::ImageHandle;
+use crate::protocol::ErrorCode;
+use crate::protocol::messages::list_offsets_request::ListOffsetsPartition;
+use crate::protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
+use crate::protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
+use crate::replica::{Found, Isolation, Lookup, Replicas, StorageFailed};
+use crate::types::Timestamp;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+pub(super) fn handle(
+    request: ListOffsetsRequest,
+    context: &RequestContext,
+    replicas: &Arc<Replicas>,
+    image: &ImageHandle,
+) -> Staged<ListOffsetsResponse> {
+    // A lookup by time may read the log, so it leaves the connection's thread.
+    let by_time = request
+        .topics
+        .iter()
+        .flat_map(|topic| &topic.partitions)
+        .any(|partition| partition.timestamp >= 0 || partition.timestamp == MAX_TIMESTAMP);
+    let (replicas, image, version) = (replicas.clone(), image.clone(), context.version);
+    let tasks = replicas.tasks().clone();
+    let answer = move || response(&request, version, &replicas, &image);
+    if !by_time {
+        return Staged::Ready(answer());
+    }
+    Staged::later(async move {
+        // A panic in there has been logged; the client asks again.
+        tasks.blocking(answer).await.unwrap_or_default()
+    })
+}
+
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+const MAX_TIMESTAMP: i64 = -3;
+const EARLIEST_LOCAL: i64 = -4;
+const LATEST_TIERED: i64 = -5;
+const EARLIEST_PENDING_UPLOAD: i64 = -6;
+
+fn response(
+    request: &ListOffsetsRequest,
+    version: i16,
+    replicas: &Replicas,
+    image: &ImageHandle,
+) -> ListOffsetsResponse {
+    let mut seen = HashSet::new();
+    let mut twice = HashSet::new();
+    for topic in &request.topics {
+        for partition in &topic.partitions {
+            let key = (&*topic.name, partition.partition_index);
+            if !seen.insert(key) {
+                twice.insert(key);
+            }
+        }
+    }
+    let isolation = match (request.replica_id, request.isolation_level) {
+        (-1, 0) => Isolation::ReadUncommitted,
+        (-1, _) => Isolation::ReadCommitted,
+        // Another broker, or a debugging consumer (−2), sees the log's end.
+        _ => Isolation::LogEnd,
+    };
+    let topics = request.topics.iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|partition| {
+            if twice.contains(&(&*topic.name, partition.partition_index)) {
+                return refused(partition, ErrorCode::InvalidRequest);
+            }
+            match find(&topic.name, partition, isolation, version, replicas, image) {
+                Ok(found) => found,
+                Err(code) => refused(partition, code),
+            }
+        });
+        ListOffsetsTopicResponse {
+            name: topic.name.clone(),
+            partitions: partitions.collect(),
+        }
+    });
+    ListOffsetsResponse {
+        topics: topics.collect(),
+        ..ListOffsetsResponse::default()
+    }
+}
+
+fn find(
+    topic: &str,
+    asked: &ListOffsetsPartition,
+    isolation: Isolation,
+    version: i16,
+    replicas: &Replicas,
+    image: &ImageHandle,
+) -> Result<ListOffsetsPartitionResponse, ErrorCode> {
+    let lookup = match asked.timestamp {
+        LATEST => Lookup::Latest,
+        EARLIEST => Lookup::Earliest,
+        MAX_TIMESTAMP if version >= 7 => Lookup::MaxTimestamp,
+        EARLIEST_LOCAL if version >= 8 => Lookup::Earliest,
+        LATEST_TIERED if version >= 9 => Lookup::Nothing,
+        EARLIEST_PENDING_UPLOAD if version >= 11 => Lookup::Nothing,
+        time if time >= 0 => Lookup::AtOrAfter(Timestamp(time)),
+        _ => return Err(ErrorCode::UnsupportedVersion),
+    };
+    let partition = replicas.find(topic, asked.partition_index, image)?;
+    partition.check_epoch(asked.current_leader_epoch)?;
+    let found = partition
+        .find_offset(lookup, isolation)
+        .map_err(|error| match error {
+            StorageFailed::Storage => ErrorCode::KafkaStorageError,
+        })?;
+    let none = Found::NONE;
+    let Found {
+        offset,
+        timestamp,
+        epoch,
+    } = found.unwrap_or(none);
+    Ok(ListOffsetsPartitionResponse {
+        partition_index: asked.partition_index,
+        timestamp: timestamp.get(),
+        offset: offset.get(),
+        leader_epoch: if version >= 4 { epoch.get() } else { -1 },
+        ..ListOffsetsPartitionResponse::default()
+    })
+}
+
+fn refused(partition: &ListOffsetsPartition, code: ErrorCode) -> ListOffsetsPartitionResponse {
+    ListOffsetsPartitionResponse {
+        partition_index: partition.partition_index,
+        error_code: code.code(),
+        ..ListOffsetsPartitionResponse::default()
+    }
+}

@@ -1,0 +1,290 @@
+//! One connection: read what is there, hand over every whole frame, send the answers.
+//!
+//! One request is under way at a time, so answers keep the order of the requests however many the
+//! client has pipelined (Kafka mutes the socket for that; we just do not read on). Requests that lie
+//! in the buffer together are answered with one write.
+
+use super::buffers::{Buffers, READ_BYTES};
+use super::framing::{self, FrameError, Next};
+use super::service::{CloseReason, Peer, Served, Service};
+use crate::runtime::{Instant, More, Reply, Stream};
+use bytes::{Bytes, BytesMut};
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+use tokio::sync::Semaphore;
+
+/// Answers gathered before they are sent although more requests wait in the buffer.
+const REPLY_BYTES_MAX: u64 = 256 * 1024;
+/// Requests handled before other connections get their turn on this thread.
+const TURN_REQUESTS_MAX: u32 = 32;
+/// File bytes given to the kernel in one call: about 30 µs, so that one reader delays no other.
+const SEND_FILE_BYTES_MAX: usize = 256 * 1024;
+/// A reply buffer larger than this is not kept.
+const REPLY_CAPACITY_MAX: usize = 64 * 1024;
+/// Request memory is counted in pieces of this size.
+pub(super) const PERMIT_BYTES: usize = 1024;
+
+/// What all connections of a broker share.
+pub(super) struct Shared {
+    pub(super) service: Arc<dyn Service>,
+    pub(super) buffers: Buffers,
+    pub(super) frame_bytes_max: usize,
+    /// Memory for frames longer than one read buffer, in pieces of [`PERMIT_BYTES`].
+    pub(super) request_memory: Semaphore,
+    pub(super) request_memory_permits: u32,
+}
+
+/// When a connection last did something, in milliseconds since the listener started.
+pub(super) struct Activity {
+    since: Instant,
+    at_ms: AtomicU64,
+}
+
+impl Activity {
+    pub(super) fn new(since: Instant) -> Activity {
+        let activity = Activity {
+            since,
+            at_ms: AtomicU64::new(0),
+        };
+        activity.touch();
+        activity
+    }
+
+    fn touch(&self) {
+        let ms = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.at_ms.store(ms, Ordering::Relaxed);
+    }
+
+    pub(super) fn last_ms(&self) -> u64 {
+        self.at_ms.load(Ordering::Relaxed)
+    }
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ended {
+    #[error("the client closed it")]
+    ByClient,
+    #[error("{0}")]
+    Frame(#[from] FrameError),
+    #[error("{0}")]
+    Refused(#[from] CloseReason),
+    #[error("{0}")]
+    Socket(#[from] io::Error),
+    #[error("the handler panicked")]
+    Panicked,
+}
+
+pub(super) struct Connection {
+    stream: Box<dyn Stream>,
+    peer: Peer,
+    shared: Arc<Shared>,
+    activity: Arc<Activity>,
+    /// Bytes read and not yet handled. Without capacity while the connection is idle.
+    inbox: BytesMut,
+    /// Answers not yet sent.
+    outbox: Reply,
+}
+
+impl Connection {
+    pub(super) fn new(
+        stream: Box<dyn Stream>,
+        peer: Peer,
+        shared: Arc<Shared>,
+        activity: Arc<Activity>,
+    ) -> Connection {
+        Connection {
+            stream,
+            peer,
+            shared,
+            activity,
+            inbox: BytesMut::new(),
+            outbox: Reply::new(),
+        }
+    }
+
+    /// Serves the connection until it ends.
+    pub(super) async fn serve(&mut self) -> Ended {
+        match self.serve_all().await {
+            Ok(never) => match never {},
+            Err(ended) => ended,
+        }
+    }
+
+    async fn serve_all(&mut self) -> Result<std::convert::Infallible, Ended> {
+        let mut turn = 0;
+        loop {
+            match framing::next(&mut self.inbox, self.shared.frame_bytes_max)? {
+                Next::Whole(frame) => {
+                    self.handle(frame).await?;
+                    turn += 1;
+                    if turn >= TURN_REQUESTS_MAX {
+                        turn = 0;
+                        self.flush().await?;
+                        tokio::task::yield_now().await;
+                    } else if self.outbox.len() >= REPLY_BYTES_MAX {
+                        self.flush().await?;
+                    }
+                }
+                Next::Incomplete { missing, frame } if frame <= READ_BYTES => {
+                    self.flush().await?;
+                    turn = 0;
+                    self.fill(missing, READ_BYTES).await?;
+                }
+                Next::Incomplete { frame, .. } => {
+                    self.flush().await?;
+                    turn = 0;
+                    self.handle_large(frame).await?;
+                }
+            }
+        }
+    }
+
+    /// Reads and handles a frame that outgrows the read buffer: its memory is taken first, so that
+    /// the socket waits and not the heap.
+    async fn handle_large(&mut self, frame: usize) -> Result<(), Ended> {
+        let permits = u32::try_from(frame.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX);
+        let permits = permits.min(self.shared.request_memory_permits);
+        let shared = self.shared.clone();
+        let permit = shared.request_memory.acquire_many(permits).await;
+        while self.inbox.len() < frame {
+            let missing = frame - self.inbox.len();
+            self.fill(missing, missing).await?;
+        }
+        let handled = match framing::next(&mut self.inbox, self.shared.frame_bytes_max)? {
+            Next::Whole(bytes) => self.handle(bytes).await,
+            Next::Incomplete { .. } => unreachable!("the frame was read whole"),
+        };
+        drop(permit);
+        handled
+    }
+
+    /// Reads once, at most `max` bytes, into a buffer with room for `missing` of them.
+    async fn fill(&mut self, missing: usize, max: usize) -> Result<(), Ended> {
+        if self.inbox.is_empty() {
+            self.wait_without_buffer().await?;
+        }
+        // Room that is left behind handled frames comes back here, with a copy of at most the few
+        // bytes that have already come of the next one.
+        let spare = self.inbox.capacity() - self.inbox.len();
+        if spare < missing.max(READ_BYTES / 4) {
+            self.inbox
+                .reserve(missing.max(READ_BYTES.saturating_sub(self.inbox.len())));
+        }
+        let read = poll_fn(|cx| self.stream.poll_read(cx, &mut self.inbox, max)).await?;
+        if read == 0 {
+            return Err(Ended::ByClient);
+        }
+        self.activity.touch();
+        Ok(())
+    }
+
+    async fn wait_without_buffer(&mut self) -> Result<(), Ended> {
+        let mut lent = true;
+        let (stream, inbox, buffers) = (&mut self.stream, &mut self.inbox, &self.shared.buffers);
+        poll_fn(|cx| {
+            let ready = stream.poll_readable(cx);
+            if ready.is_pending() && lent {
+                buffers.give(std::mem::take(inbox));
+                lent = false;
+            }
+            ready
+        })
+        .await?;
+        if self.inbox.capacity() == 0 {
+            self.inbox = self.shared.buffers.take();
+        }
+        Ok(())
+    }
+
+    async fn handle(&mut self, frame: Bytes) -> Result<(), Ended> {
+        let mark = self.outbox.mark();
+        let (service, peer, outbox) = (&self.shared.service, &self.peer, &mut self.outbox);
+        // A handler that panics has broken a promise of ours: this connection pays, no other does.
+        let served = catch_unwind(AssertUnwindSafe(|| service.call(peer, frame, outbox)));
+        match served {
+            Ok(Served::Done) => Ok(()),
+            Ok(Served::Later(answer)) => {
+                // What was asked before must not wait for what is asked now.
+                self.flush().await?;
+                let reply = guarded(answer).await.ok_or(Ended::Panicked)?;
+                self.activity.touch();
+                match reply {
+                    Ok(reply) => {
+                        self.outbox.append(reply);
+                        Ok(())
+                    }
+                    Err(reason) => Err(reason.into()),
+                }
+            }
+            Ok(Served::Close(reason)) => {
+                self.outbox.rollback(mark);
+                self.flush().await?;
+                Err(reason.into())
+            }
+            Err(_) => {
+                self.outbox.rollback(mark);
+                self.flush().await?;
+                Err(Ended::Panicked)
+            }
+        }
+    }
+
+    /// Sends all answers.
+    async fn flush(&mut self) -> Result<(), Ended> {
+        if self.outbox.is_empty() {
+            return Ok(());
+        }
+        let stream = &mut self.stream;
+        for (mut bytes, file) in self.outbox.pieces() {
+            let more = if file.is_some_and(|slice| slice.len > 0) {
+                More::Follows
+            } else {
+                More::Nothing
+            };
+            while !bytes.is_empty() {
+                let sent =
+                    poll_fn(|cx| stream.poll_write(cx, &[IoSlice::new(bytes)], more)).await?;
+                if sent == 0 {
+                    return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+                }
+                bytes = &bytes[sent..];
+            }
+            let Some(slice) = file else { continue };
+            let mut sent = 0;
+            while sent < slice.len {
+                let len = (slice.len - sent).min(SEND_FILE_BYTES_MAX);
+                let position = slice.position + sent as u64;
+                let count =
+                    poll_fn(|cx| stream.poll_send_file(cx, &*slice.file, position, len)).await?;
+                if count == 0 {
+                    // The length was promised in the frame; the client must not wait for the rest.
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                }
+                sent += count;
+                if sent < slice.len {
+                    tokio::task::consume_budget().await;
+                }
+            }
+        }
+        self.outbox.clear(REPLY_CAPACITY_MAX);
+        self.activity.touch();
+        Ok(())
+    }
+}
+
+/// The future's result, or `None` if it panicked.
+async fn guarded<T>(mut future: Pin<Box<dyn Future<Output = T> + Send>>) -> Option<T> {
+    poll_fn(
+        move |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Some),
+            Err(_) => Poll::Ready(None),
+        },
+    )
+    .await
+}

@@ -1,0 +1,362 @@
+//! A quorum of one: the metadata log on this node's own disk, synced before anybody is told.
+
+use super::{MetadataQuorum, QuorumError};
+use crate::log::{FirstBatch, Log};
+use crate::metadata::{
+    ApplyError, Delta, ImageHandle, MetadataImage, MetadataListener, MetadataRecord, RecordError,
+};
+use crate::protocol::Message;
+use crate::protocol::messages::leader_change_message::Voter;
+use crate::protocol::messages::{FeatureLevelRecord, LeaderChangeMessage};
+use crate::record::control::{self, ControlType};
+use crate::record::{
+    BatchBuilder, BatchError, BatchOptions, Batches, DecodeError, DecodeLimits, NewRecord,
+};
+use crate::runtime::{self, Runtime};
+use crate::types::{LeaderEpoch, NodeId, Offset, Uuid};
+use bytes::{Bytes, BytesMut};
+use parking_lot::{Mutex, RwLock};
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use tracing::{error, info};
+
+/// Bytes of the metadata log read at a time while it is replayed.
+const LOAD_BYTES: usize = 8 * 1024 * 1024;
+
+/// Records of one batch are never larger than this once decompressed; we write them plain.
+const DECODE_LIMITS: DecodeLimits = DecodeLimits {
+    bytes_max: 64 * 1024 * 1024,
+};
+
+/// The file that remembers the quorum's epoch over restarts.
+const QUORUM_STATE: &str = "quorum-state";
+
+/// `metadata.version` that a new cluster begins with: 30 is 4.3-IV0.
+const METADATA_VERSION: i16 = 30;
+
+/// The metadata log of a cluster of one node. Cheap to clone.
+#[derive(Clone)]
+pub struct SingleQuorum(Arc<Inner>);
+
+struct Inner {
+    runtime: Runtime,
+    node: NodeId,
+    epoch: LeaderEpoch,
+    image: ImageHandle,
+    end: AtomicI64,
+    /// `None` once it was closed. Held from encoding a batch until everybody has acted on it; taken on blocking threads only.
+    log: Mutex<Option<Log>>,
+    /// Read on every change; written while the broker starts.
+    listeners: RwLock<Vec<Arc<dyn MetadataListener>>>,
+}
+
+/// Why the metadata log cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("{path}: {error}")]
+    State { path: PathBuf, error: io::Error },
+    #[error("{path} is not a quorum-state file: {reason}")]
+    BadState { path: PathBuf, reason: String },
+    #[error("the metadata log was led by node {found}, this is node {expected}")]
+    OtherLeader { found: i32, expected: NodeId },
+    #[error("offset {offset}: {error}")]
+    Record { offset: Offset, error: RecordError },
+    #[error("offset {offset}: {error}")]
+    Apply { offset: Offset, error: ApplyError },
+    #[error("offset {offset}: {error}")]
+    Batch { offset: Offset, error: BatchError },
+    #[error("offset {offset}: {error}")]
+    Decode { offset: Offset, error: DecodeError },
+    #[error("the log cannot be read: {0}")]
+    Read(io::Error),
+    #[error("{0}")]
+    Append(QuorumError),
+}
+
+impl SingleQuorum {
+    /// Replays `log`, takes the lead in a new epoch, and publishes the image. A new log begins with
+    /// the features of a new cluster.
+    pub fn open(
+        runtime: Runtime,
+        log: Log,
+        node: NodeId,
+        image: ImageHandle,
+    ) -> Result<SingleQuorum, LoadError> {
+        let path = log.dir().join(QUORUM_STATE);
+        let (leader, epoch) = read_state(&runtime, &path)?;
+        if leader >= 0 && leader != node.get() {
+            return Err(LoadError::OtherLeader {
+                found: leader,
+                expected: node,
+            });
+        }
+        let latest = log.view().latest_epoch().unwrap_or(LeaderEpoch::NONE);
+        let epoch = LeaderEpoch(epoch.max(latest.get()) + 1);
+        write_state(&runtime, &path, node, epoch)?;
+
+        let loaded = replay(&log)?;
+        let is_new = loaded.end == Offset::ZERO;
+        info!(end = %loaded.end, topics = loaded.topic_count(), %epoch, "metadata loaded");
+        image.publish(Arc::new(loaded));
+        let quorum = Inner {
+            runtime,
+            node,
+            epoch,
+            image,
+            end: AtomicI64::new(log.log_end().get()),
+            log: Mutex::new(Some(log)),
+            listeners: RwLock::default(),
+        };
+        quorum.announce().map_err(LoadError::Append)?;
+        if is_new {
+            let level = FeatureLevelRecord {
+                name: "metadata.version".into(),
+                feature_level: METADATA_VERSION,
+            };
+            quorum.write(&[level.into()]).map_err(LoadError::Append)?;
+        }
+        Ok(SingleQuorum(Arc::new(quorum)))
+    }
+
+    /// From now on `listener` acts on changes, before readers see them.
+    pub fn follow(&self, listener: Arc<dyn MetadataListener>) {
+        self.0.listeners.write().push(listener);
+    }
+
+    /// Closes the log in good order.
+    pub fn close(&self) {
+        if let Some(Err(error)) = self.0.log.lock().take().map(|mut log| log.close()) {
+            error!(%error, "could not close the metadata log");
+        }
+    }
+}
+
+impl Inner {
+    /// Each epoch begins with a control record that names its leader.
+    fn announce(&self) -> Result<(), QuorumError> {
+        let voter = Voter {
+            voter_id: self.node.get(),
+            ..Voter::default()
+        };
+        let message = LeaderChangeMessage {
+            leader_id: self.node.get(),
+            voters: vec![voter.clone()],
+            granting_voters: vec![voter],
+            ..LeaderChangeMessage::default()
+        };
+        let mut value = BytesMut::new();
+        message
+            .encode(&mut value, 0)
+            .map_err(|error| QuorumError::Encode(error.to_string()))?;
+        let now = self.runtime.clock.wall();
+        let batch = control::raft(ControlType::LeaderChange, &value, self.epoch, now);
+        let mut guard = self.log.lock();
+        let log = guard.as_mut().ok_or(QuorumError::Stopping)?;
+        self.append_durably(log, batch)?;
+        let mut image = (*self.image.load()).clone();
+        image.end = log.log_end();
+        self.image.publish(Arc::new(image));
+        Ok(())
+    }
+
+    /// Appends, syncs, folds, has everybody act, publishes.
+    fn write(&self, records: &[MetadataRecord]) -> Result<(), QuorumError> {
+        let mut guard = self.log.lock();
+        let log = guard.as_mut().ok_or(QuorumError::Stopping)?;
+        let before = self.image.load();
+        let end = Offset(log.log_end().get() + i64::try_from(records.len()).unwrap_or(i64::MAX));
+        // Folded before it is written: records that contradict the image never reach the log.
+        let (image, delta) = Delta::fold(&before, records, end)?;
+        let now = self.runtime.clock.wall();
+        let options = BatchOptions {
+            leader_epoch: self.epoch,
+            ..BatchOptions::default()
+        };
+        let mut builder = BatchBuilder::new(options);
+        for record in records {
+            let value = record
+                .encode()
+                .map_err(|e| QuorumError::Encode(e.to_string()))?;
+            builder.push(
+                now,
+                NewRecord {
+                    value: Some(&value),
+                    ..NewRecord::default()
+                },
+            );
+        }
+        let batch = builder
+            .build()
+            .map_err(|e| QuorumError::Encode(e.to_string()))?;
+        self.append_durably(log, batch)?;
+        assert_eq!(log.log_end(), end, "one offset for each metadata record");
+        for listener in self.listeners.read().iter() {
+            listener.on_change(&delta, &image);
+        }
+        self.image.publish(Arc::new(image));
+        Ok(())
+    }
+
+    fn append_durably(
+        &self,
+        log: &mut Log,
+        batch: crate::record::ValidBatch,
+    ) -> Result<(), QuorumError> {
+        let now = self.runtime.clock.wall();
+        log.append_as_leader(batch, self.epoch, now)
+            .map_err(|error| QuorumError::Storage(error.to_string()))?;
+        log.advance_high_watermark(log.log_end());
+        log.flush()
+            .map_err(|error| QuorumError::Storage(error.to_string()))?;
+        self.end.store(log.log_end().get(), Ordering::Release);
+        Ok(())
+    }
+}
+
+impl MetadataQuorum for SingleQuorum {
+    fn append(
+        &self,
+        records: Vec<MetadataRecord>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), QuorumError>> + Send + '_>> {
+        let quorum = self.0.clone();
+        Box::pin(async move {
+            let tasks = quorum.runtime.tasks.clone();
+            let written = tasks.blocking(move || quorum.write(&records)).await;
+            written.unwrap_or(Err(QuorumError::Stopping))
+        })
+    }
+
+    fn end(&self) -> Offset {
+        Offset(self.0.end.load(Ordering::Acquire))
+    }
+
+    fn leader(&self) -> (NodeId, LeaderEpoch) {
+        (self.0.node, self.0.epoch)
+    }
+}
+
+/// Folds the whole log.
+fn replay(log: &Log) -> Result<MetadataImage, LoadError> {
+    let mut image = MetadataImage::default();
+    // Records between a begin and an end count together or, if aborted, not at all.
+    let mut transaction: Option<Vec<(Offset, MetadataRecord)>> = None;
+    let mut next = log.log_start();
+    let end = log.log_end();
+    let view = log.view();
+    while next < end {
+        let slice = view
+            .read(next, LOAD_BYTES, end, FirstBatch::Whole)
+            .map_err(|error| LoadError::Read(io::Error::other(error.to_string())))?;
+        let slice = slice.bytes;
+        let mut bytes = vec![0; slice.len];
+        runtime::read_exact_at(&*slice.file, &mut bytes, slice.position)
+            .map_err(LoadError::Read)?;
+        for batch in Batches::of(Bytes::from(bytes)) {
+            let batch = batch.map_err(|error| LoadError::Batch {
+                offset: next,
+                error,
+            })?;
+            batch.check_crc().map_err(|error| LoadError::Batch {
+                offset: next,
+                error,
+            })?;
+            next = batch.header().next_offset();
+            if batch.header().attributes.is_control() {
+                continue;
+            }
+            for record in batch.records(DECODE_LIMITS) {
+                let record = record.map_err(|error| LoadError::Decode {
+                    offset: next,
+                    error,
+                })?;
+                let offset = record.offset;
+                let value = record.value.unwrap_or_default();
+                let record = MetadataRecord::decode(value)
+                    .map_err(|error| LoadError::Record { offset, error })?;
+                step(&mut image, &mut transaction, offset, record)?;
+            }
+        }
+    }
+    image.end = end;
+    Ok(image)
+}
+
+fn step(
+    image: &mut MetadataImage,
+    transaction: &mut Option<Vec<(Offset, MetadataRecord)>>,
+    offset: Offset,
+    record: MetadataRecord,
+) -> Result<(), LoadError> {
+    let mut apply = |offset, record: &MetadataRecord| {
+        image
+            .apply(record)
+            .map_err(|error| LoadError::Apply { offset, error })
+    };
+    match record {
+        MetadataRecord::BeginTransaction(_) => *transaction = Some(Vec::new()),
+        MetadataRecord::AbortTransaction(_) => *transaction = None,
+        MetadataRecord::EndTransaction(_) => {
+            for (offset, record) in transaction.take().unwrap_or_default() {
+                apply(offset, &record)?;
+            }
+        }
+        record => match transaction {
+            Some(held) => held.push((offset, record)),
+            None => apply(offset, &record)?,
+        },
+    }
+    Ok(())
+}
+
+/// Leader and epoch of the last start; −1 and 0 where there was none.
+fn read_state(runtime: &Runtime, path: &Path) -> Result<(i32, i32), LoadError> {
+    let bytes = match runtime::read_whole(&*runtime.disk, path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((-1, 0)),
+        Err(error) => {
+            return Err(LoadError::State {
+                path: path.to_owned(),
+                error,
+            });
+        }
+    };
+    let bad = |reason: &str| LoadError::BadState {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let state: serde_json::Value =
+        serde_json::from_slice(&bytes).map_err(|error| bad(&error.to_string()))?;
+    let number = |name: &str| {
+        let field = state.get(name).and_then(serde_json::Value::as_i64);
+        field
+            .and_then(|value| i32::try_from(value).ok())
+            .ok_or_else(|| bad(name))
+    };
+    Ok((number("leaderId")?, number("leaderEpoch")?))
+}
+
+/// As `FileQuorumStateStore` writes it, data version 1.
+fn write_state(
+    runtime: &Runtime,
+    path: &Path,
+    node: NodeId,
+    epoch: LeaderEpoch,
+) -> Result<(), LoadError> {
+    let state = serde_json::json!({
+        "leaderId": node.get(),
+        "leaderEpoch": epoch.get(),
+        "votedId": -1,
+        "votedDirectoryId": Uuid::ZERO.to_string(),
+        "data_version": 1,
+    });
+    runtime::write_whole(&*runtime.disk, path, state.to_string().as_bytes()).map_err(|error| {
+        LoadError::State {
+            path: path.to_owned(),
+            error,
+        }
+    })
+}

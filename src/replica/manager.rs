@@ -1,0 +1,360 @@
+//! All partitions of this broker, and what the metadata says they should be.
+
+use super::partition::{Partition, PartitionSettings};
+use super::topic_config::log_config;
+use crate::config::{BrokerConfig, TopicConfig};
+use crate::log::{LoadError, Loaded, LoadedLog, LogConfig, LogManager, LogView};
+use crate::metadata::{
+    Delta, ImageHandle, MetadataImage, MetadataListener, PartitionImage, TopicImage,
+};
+use crate::runtime::{Runtime, Tasks};
+use crate::types::{NodeId, TopicName, TopicPartition, Uuid};
+use parking_lot::RwLock;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use tracing::{error, info, warn};
+
+/// The partitions that this broker keeps.
+pub struct Replicas {
+    runtime: Runtime,
+    node: NodeId,
+    config: Arc<BrokerConfig>,
+    logs: LogManager,
+    /// Read on every request, changed by metadata; held for one lookup or one exchange.
+    hosted: RwLock<Hosted>,
+}
+
+#[derive(Default)]
+struct Hosted {
+    by_name: HashMap<TopicName, Arc<HostedTopic>>,
+    by_id: HashMap<Uuid, Arc<HostedTopic>>,
+}
+
+/// One topic's partitions, by number; `None` where another broker has them, or the log is offline.
+#[derive(Clone)]
+struct HostedTopic {
+    name: TopicName,
+    id: Uuid,
+    partitions: Vec<Option<Arc<Partition>>>,
+}
+
+/// Why there is no partition to work on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LookupError {
+    #[error("this server does not host this topic-partition")]
+    UnknownTopicOrPartition,
+    #[error("this server does not host a topic with this id")]
+    UnknownTopicId,
+    #[error("another broker leads the partition")]
+    NotLeader,
+    #[error("the partition's log is offline")]
+    Offline,
+}
+
+impl Replicas {
+    /// Opens every log in the data directories, recovers what needs it, and matches them with the
+    /// metadata: a log of no known topic is set aside, a partition without a log gets one.
+    pub async fn open(
+        runtime: Runtime,
+        logs: LogManager,
+        image: Arc<MetadataImage>,
+        config: Arc<BrokerConfig>,
+    ) -> Result<Arc<Replicas>, LoadError> {
+        let replicas = Arc::new(Replicas {
+            node: config.node_id,
+            runtime,
+            config,
+            logs,
+            hosted: RwLock::default(),
+        });
+        let now = replicas.runtime.clock.wall();
+        let config_of = |partition: &TopicPartition| replicas.log_config_of(&image, partition);
+        let loaded = replicas.logs.load(now, config_of).await?;
+        for partition in &loaded.offline {
+            error!(%partition, "the log directory failed; the partition is offline");
+        }
+        let matching = replicas.clone();
+        let matched = replicas
+            .tasks()
+            .blocking(move || matching.host_all(&image, loaded))
+            .await;
+        matched.ok_or(LoadError::Panicked)?;
+        Ok(replicas)
+    }
+
+    fn host_all(&self, image: &MetadataImage, loaded: Loaded) {
+        let mut by_partition: BTreeMap<TopicPartition, LoadedLog> = BTreeMap::new();
+        for found in loaded.logs {
+            let name = found.log.partition().clone();
+            if self.is_ours(image, &name, found.topic_id) {
+                by_partition.insert(name, found);
+                continue;
+            }
+            warn!(partition = %name, "set aside a log that belongs to no known topic");
+            if let Err(error) = self.logs.set_stray(found.log) {
+                error!(partition = %name, %error, "could not set aside a log");
+            }
+        }
+        for topic in image.topics() {
+            self.host(topic, image, &mut by_partition);
+        }
+    }
+
+    fn is_ours(&self, image: &MetadataImage, name: &TopicPartition, id: Option<Uuid>) -> bool {
+        image.topic(name.topic.as_str()).is_some_and(|topic| {
+            id.is_none_or(|id| id == topic.id)
+                && topic
+                    .partition(name.partition)
+                    .is_some_and(|partition| partition.replicas.contains(&self.node))
+        })
+    }
+
+    /// The partition of a topic by name.
+    pub fn find(
+        &self,
+        topic: &str,
+        partition: i32,
+        image: &ImageHandle,
+    ) -> Result<Arc<Partition>, LookupError> {
+        let found = self
+            .hosted
+            .read()
+            .by_name
+            .get(topic)
+            .and_then(|topic| topic.get(partition));
+        match found {
+            Some(found) => found.serving(),
+            None => Err(missing(image.load().topic(topic), partition, self.node)
+                .unwrap_or(LookupError::UnknownTopicOrPartition)),
+        }
+    }
+
+    /// The partition of a topic by id.
+    pub fn find_by_id(
+        &self,
+        id: &Uuid,
+        partition: i32,
+        image: &ImageHandle,
+    ) -> Result<Arc<Partition>, LookupError> {
+        let found = self
+            .hosted
+            .read()
+            .by_id
+            .get(id)
+            .and_then(|topic| topic.get(partition));
+        match found {
+            Some(found) => found.serving(),
+            None => Err(missing(image.load().topic_by_id(id), partition, self.node)
+                .unwrap_or(LookupError::UnknownTopicId)),
+        }
+    }
+
+    /// Every partition, in no order.
+    pub fn all(&self) -> Vec<Arc<Partition>> {
+        let hosted = self.hosted.read();
+        let topics = hosted.by_name.values();
+        topics
+            .flat_map(|topic| topic.partitions.iter().flatten().cloned())
+            .collect()
+    }
+
+    pub fn tasks(&self) -> &Tasks {
+        &self.runtime.tasks
+    }
+
+    pub(super) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    pub(super) fn logs(&self) -> &LogManager {
+        &self.logs
+    }
+
+    /// Ids of the data directories, for the broker's registration.
+    pub fn directory_ids(&self) -> Vec<Uuid> {
+        self.logs
+            .directories()
+            .iter()
+            .map(|directory| directory.id())
+            .collect()
+    }
+
+    /// Closes every log, writes the checkpoints, and marks the directories as cleanly shut down by the
+    /// broker that was registered as `broker_epoch`.
+    pub fn close(&self, broker_epoch: i64) {
+        let partitions = self.all();
+        for partition in &partitions {
+            partition.close_log();
+        }
+        if let Err(error) = self.logs.close(&views(&partitions), broker_epoch) {
+            error!(%error, "could not mark a clean shutdown; the next start recovers");
+        }
+    }
+
+    pub(super) fn write_high_watermarks(&self) {
+        if let Err(error) = self.logs.checkpoint_high_watermarks(&views(&self.all())) {
+            error!(%error, "could not write the high watermarks");
+        }
+    }
+
+    pub(super) fn write_checkpoints(&self) {
+        if let Err(error) = self.logs.checkpoint_recovery(&views(&self.all())) {
+            error!(%error, "could not write the recovery points");
+        }
+    }
+
+    /// Makes `topic` what the metadata says: new partitions get a log, leaders an epoch.
+    fn host(
+        &self,
+        topic: &TopicImage,
+        image: &MetadataImage,
+        loaded: &mut BTreeMap<TopicPartition, LoadedLog>,
+    ) {
+        let before = self.hosted.read().by_id.get(&topic.id).cloned();
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for (number, state) in topic.numbered() {
+            let name = TopicPartition::new(topic.name.clone(), number);
+            let known = before.as_ref().and_then(|before| before.get(number));
+            partitions.push(match known {
+                Some(partition) => {
+                    partition.lead(state.leader_epoch);
+                    Some(partition)
+                }
+                None => self.open_partition(name, topic.id, state, image, loaded),
+            });
+        }
+        let hosted = Arc::new(HostedTopic {
+            name: topic.name.clone(),
+            id: topic.id,
+            partitions,
+        });
+        let mut all = self.hosted.write();
+        all.by_name.insert(topic.name.clone(), hosted.clone());
+        all.by_id.insert(topic.id, hosted);
+    }
+
+    fn open_partition(
+        &self,
+        name: TopicPartition,
+        id: Uuid,
+        state: &PartitionImage,
+        image: &MetadataImage,
+        loaded: &mut BTreeMap<TopicPartition, LoadedLog>,
+    ) -> Option<Arc<Partition>> {
+        if !state.replicas.contains(&self.node) {
+            return None;
+        }
+        let config = self.log_config_of(image, &name);
+        let now = self.runtime.clock.wall();
+        let log = match loaded.remove(&name) {
+            Some(loaded) => loaded.log,
+            None => match self.logs.create(name.clone(), id, config.clone(), now) {
+                Ok(log) => log,
+                Err(error) => {
+                    error!(partition = %name, %error, "could not create a log; the partition is offline");
+                    return None;
+                }
+            },
+        };
+        let settings = PartitionSettings {
+            name,
+            topic_id: id,
+            config,
+        };
+        let partition = Partition::new(settings, log, &self.runtime);
+        partition.lead(state.leader_epoch);
+        Some(Arc::new(partition))
+    }
+
+    fn remove(&self, topic: &TopicImage) {
+        let removed = {
+            let mut all = self.hosted.write();
+            // A topic of the same name may have been made since.
+            if all
+                .by_name
+                .get(&topic.name)
+                .is_some_and(|hosted| hosted.id == topic.id)
+            {
+                all.by_name.remove(&topic.name);
+            }
+            all.by_id.remove(&topic.id)
+        };
+        let Some(removed) = removed else { return };
+        let now = self.runtime.clock.wall();
+        for partition in removed.partitions.iter().flatten() {
+            let Some(log) = partition.take_log() else {
+                continue;
+            };
+            if let Err(error) = self.logs.delete(log, now) {
+                error!(partition = %partition.name(), %error, "could not delete a log");
+            }
+        }
+        info!(topic = %removed.name, "deleted");
+    }
+
+    fn reconfigure(&self, topic: &str, image: &MetadataImage) {
+        let Some(hosted) = self.hosted.read().by_name.get(topic).cloned() else {
+            return;
+        };
+        for partition in hosted.partitions.iter().flatten() {
+            partition.configure(self.log_config_of(image, partition.name()));
+        }
+    }
+
+    fn log_config_of(&self, image: &MetadataImage, partition: &TopicPartition) -> LogConfig {
+        let overrides = image.topic_config(partition.topic.as_str());
+        let defaults = &self.config.topic_defaults;
+        let topic = TopicConfig::resolve(defaults, &overrides).unwrap_or_else(|error| {
+            // Checked before it was recorded; another release may have had other ranges.
+            warn!(topic = %partition.topic, %error, "ignored a topic's configuration");
+            defaults.clone()
+        });
+        log_config(&topic, self.config.logs.producer_id_expiration_ms)
+    }
+}
+
+impl MetadataListener for Replicas {
+    fn on_change(&self, delta: &Delta, image: &MetadataImage) {
+        for topic in &delta.topics_removed {
+            self.remove(topic);
+        }
+        for id in &delta.topics_changed {
+            if let Some(topic) = image.topic_by_id(id) {
+                self.host(topic, image, &mut BTreeMap::new());
+            }
+        }
+        for topic in &delta.topic_configs_changed {
+            self.reconfigure(topic, image);
+        }
+    }
+}
+
+fn views(partitions: &[Arc<Partition>]) -> Vec<LogView> {
+    partitions
+        .iter()
+        .map(|partition| partition.view().clone())
+        .collect()
+}
+
+impl HostedTopic {
+    fn get(&self, partition: i32) -> Option<Arc<Partition>> {
+        self.partitions
+            .get(usize::try_from(partition).ok()?)?
+            .clone()
+    }
+}
+
+/// Why a partition that the metadata has is not hosted here; `None` if the metadata has it not.
+fn missing(topic: Option<&Arc<TopicImage>>, partition: i32, node: NodeId) -> Option<LookupError> {
+    let partition = topic?.partition(partition);
+    let Some(partition) = partition else {
+        return Some(LookupError::UnknownTopicOrPartition);
+    };
+    // Ours, and not there: its log could not be opened or made.
+    let ours = partition.replicas.contains(&node);
+    Some(if ours {
+        LookupError::Offline
+    } else {
+        LookupError::NotLeader
+    })
+}

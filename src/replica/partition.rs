@@ -1,0 +1,595 @@
+//! One partition that this broker leads: its log, what of it consumers may see, and who waits.
+
+use super::waiters::Waiters;
+use crate::log::{
+    self, AbortedTransaction, Appended, FirstBatch, FlushDue, Log, LogConfig, LogView,
+    TimestampOffset,
+};
+use crate::record::{DecodeLimits, InvalidBatch, ValidBatch, ZstdUse};
+use crate::runtime::{Clock, FileSlice, Runtime, Tasks};
+use crate::types::{LeaderEpoch, Offset, Timestamp, TopicPartition, Uuid};
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
+use tracing::error;
+
+/// A partition with its log on this broker.
+pub struct Partition {
+    name: TopicPartition,
+    topic_id: Uuid,
+    /// The owner of the files; `None` once it was closed. Held for one append or one act of upkeep,
+    /// never across `.await`.
+    log: Mutex<Option<Log>>,
+    /// What readers use beside the writer.
+    view: LogView,
+    leader_epoch: AtomicI32,
+    config: ArcSwap<LogConfig>,
+    waiters: Waiters,
+    state: State,
+    clock: Arc<dyn Clock>,
+    tasks: Tasks,
+    /// When the log was last known to be on the disk, by the wall clock.
+    flushed_at: AtomicI64,
+}
+
+/// What a partition is made of, beside its log.
+pub struct PartitionSettings {
+    pub name: TopicPartition,
+    pub topic_id: Uuid,
+    pub config: LogConfig,
+}
+
+/// Flags that end a partition's service, one way.
+#[derive(Default)]
+struct State {
+    /// The topic is gone, or the broker stops.
+    closed: AtomicBool,
+    /// The directory has failed, or a promise about the log was broken.
+    offline: AtomicBool,
+}
+
+/// What a consumer may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// All that is committed: below the high watermark.
+    ReadUncommitted,
+    /// Below the first open transaction.
+    ReadCommitted,
+    /// All that is written: replicas and tools.
+    LogEnd,
+}
+
+/// One read.
+#[derive(Clone, Copy, Debug)]
+pub struct Read {
+    pub from: Offset,
+    pub bytes_max: u64,
+    pub isolation: Isolation,
+    pub first: FirstBatch,
+    /// The epoch of the last record that the reader has; −1 does not check for divergence.
+    pub last_fetched_epoch: i32,
+}
+
+/// What a read gives.
+#[derive(Debug)]
+pub enum ReadOutcome {
+    Records {
+        /// `None`: nothing that the reader may see, for now.
+        slice: Option<FileSlice>,
+        /// For [`Isolation::ReadCommitted`]: transactions in the range whose records are to be skipped.
+        aborted: Option<Vec<AbortedTransaction>>,
+    },
+    /// The reader's log and this one part ways: this epoch is the last they share at most, and it ends there.
+    Diverging { epoch: LeaderEpoch, end: Offset },
+}
+
+/// Why nothing can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    #[error("the offset is outside of the log")]
+    OutOfRange,
+    #[error("the log is offline")]
+    Offline,
+}
+
+/// The reader knows another leader epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EpochError {
+    #[error("the reader's leader epoch is older than the partition's")]
+    Fenced,
+    #[error("the reader's leader epoch is newer than the partition's")]
+    Unknown,
+}
+
+/// Who writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    Client,
+    /// Kafka lets a client of this name write to internal topics (`__admin_client`).
+    Admin,
+}
+
+/// What else a produce request says of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct ProduceFrom {
+    pub writer: Writer,
+    pub now: Timestamp,
+    /// Produce 7 and later.
+    pub knows_zstd: bool,
+}
+
+/// A batch was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Produced {
+    pub base: Offset,
+    /// Set where the topic stamps its own time.
+    pub log_append_time: Option<Timestamp>,
+    pub log_start: Offset,
+    pub durability: Durability,
+}
+
+/// What must still happen before a batch is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Nothing: the operating system has it.
+    AsWritten,
+    /// [`Partition::flush`]: the topic's `flush.messages` says so.
+    NeedsFlush,
+}
+
+/// Why a batch was not taken. Nothing of it was written.
+#[derive(Debug, thiserror::Error)]
+pub enum ProduceError {
+    #[error("{0}")]
+    Invalid(#[from] InvalidBatch),
+    #[error("{0}")]
+    Append(#[from] AppendError),
+    #[error("clients may not write to an internal topic")]
+    Internal,
+    #[error("a transactional batch of a producer that is in no transaction")]
+    NotInTransaction,
+}
+
+/// Why the log does not take a batch.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    #[error("{0}")]
+    Log(#[from] log::AppendError),
+    #[error("the partition is not led by this broker")]
+    NotLeader,
+}
+
+/// Which offset to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    Earliest,
+    Latest,
+    MaxTimestamp,
+    AtOrAfter(Timestamp),
+    /// Something that this broker never has, such as a tiered segment.
+    Nothing,
+}
+
+/// An offset that was looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub offset: Offset,
+    pub timestamp: Timestamp,
+    pub epoch: LeaderEpoch,
+}
+
+impl Found {
+    /// "There is none" on the wire.
+    pub const NONE: Found = Found {
+        offset: Offset(-1),
+        timestamp: Timestamp::NONE,
+        epoch: LeaderEpoch::NONE,
+    };
+}
+
+impl From<TimestampOffset> for Found {
+    fn from(found: TimestampOffset) -> Found {
+        Found {
+            offset: found.offset,
+            timestamp: found.timestamp,
+            epoch: found.epoch,
+        }
+    }
+}
+
+/// The log could not be read, or not be brought to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StorageFailed {
+    #[error("the log has failed")]
+    Storage,
+}
+impl Partition {
+    /// A partition around its log, not led yet.
+    pub fn new(settings: PartitionSettings, mut log: Log, runtime: &Runtime) -> Partition {
+        let PartitionSettings {
+            name,
+            topic_id,
+            config,
+        } = settings;
+        // The only replica is in sync by itself: all that it has is committed.
+        log.advance_high_watermark(log.log_end());
+        let view = log.view();
+        Partition {
+            name,
+            topic_id,
+            log: Mutex::new(Some(log)),
+            view,
+            leader_epoch: AtomicI32::new(LeaderEpoch::NONE.get()),
+            config: ArcSwap::from_pointee(config),
+            waiters: Waiters::default(),
+            state: State::default(),
+            clock: runtime.clock.clone(),
+            tasks: runtime.tasks.clone(),
+            flushed_at: AtomicI64::new(runtime.clock.wall().get()),
+        }
+    }
+
+    pub fn name(&self) -> &TopicPartition {
+        &self.name
+    }
+
+    pub fn topic_id(&self) -> Uuid {
+        self.topic_id
+    }
+
+    /// What readers of the log use.
+    pub(super) fn view(&self) -> &LogView {
+        &self.view
+    }
+
+    /// Fetches that wait for more.
+    pub fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+
+    pub fn leader_epoch(&self) -> LeaderEpoch {
+        LeaderEpoch(self.leader_epoch.load(Ordering::Acquire))
+    }
+
+    /// The offset below which every record is committed.
+    pub fn high_watermark(&self) -> Offset {
+        self.view.high_watermark()
+    }
+
+    /// The first offset of an open transaction, or the high watermark.
+    pub fn last_stable(&self) -> Offset {
+        self.view.last_stable_offset()
+    }
+
+    pub fn log_start(&self) -> Offset {
+        self.view.log_start()
+    }
+
+    pub fn log_end(&self) -> Offset {
+        self.view.log_end()
+    }
+
+    /// The topic is gone, or the broker stops: nobody should wait any longer.
+    pub fn is_closed(&self) -> bool {
+        self.state.closed.load(Ordering::Acquire) || self.is_offline()
+    }
+
+    fn is_offline(&self) -> bool {
+        self.state.offline.load(Ordering::Acquire)
+    }
+
+    /// The partition itself if it can serve.
+    pub(super) fn serving(self: Arc<Partition>) -> Result<Arc<Partition>, super::LookupError> {
+        if self.is_offline() {
+            Err(super::LookupError::Offline)
+        } else {
+            Ok(self)
+        }
+    }
+
+    /// Leads in `epoch` from the log's end on. A lower epoch than the present one is old news.
+    pub fn lead(&self, epoch: LeaderEpoch) {
+        if epoch <= self.leader_epoch() {
+            return;
+        }
+        let mut log = self.log.lock();
+        let Some(log) = log.as_mut() else { return };
+        log.assign_epoch_start(epoch);
+        self.leader_epoch.store(epoch.get(), Ordering::Release);
+        self.waiters.wake_all();
+    }
+
+    /// Whether whoever asks knows the same leader epoch; −1 is not compared.
+    pub fn check_epoch(&self, known: i32) -> Result<(), EpochError> {
+        match known.cmp(&self.leader_epoch().get()) {
+            _ if known == LeaderEpoch::NONE.get() => Ok(()),
+            std::cmp::Ordering::Equal => Ok(()),
+            std::cmp::Ordering::Less => Err(EpochError::Fenced),
+            std::cmp::Ordering::Greater => Err(EpochError::Unknown),
+        }
+    }
+
+    /// Other rules from now on.
+    pub(super) fn configure(&self, config: LogConfig) {
+        if let Some(log) = self.log.lock().as_mut() {
+            log.set_config(config.clone());
+        }
+        self.config.store(Arc::new(config));
+    }
+
+    /// Takes one batch that a producer sent.
+    pub fn produce(
+        self: &Arc<Partition>,
+        records: &Bytes,
+        from: ProduceFrom,
+    ) -> Result<Produced, ProduceError> {
+        if self.name.topic.is_internal() && from.writer != Writer::Admin {
+            return Err(ProduceError::Internal);
+        }
+        let zstd = if from.knows_zstd {
+            ZstdUse::Allowed
+        } else {
+            ZstdUse::Refused
+        };
+        // The checksum is taken before the lock: it is the longest part that needs no order.
+        let rules = self.config.load().produce_rules(from.now, zstd);
+        let batch = ValidBatch::parse(records, &rules)?;
+        if batch.header().attributes.is_transactional() {
+            return Err(ProduceError::NotInTransaction);
+        }
+        let stamps_time = batch.log_append_time().is_some();
+        let appended = self.append_in_epoch(batch, self.leader_epoch())?;
+        let (base, log_append_time, flush) = match appended {
+            Appended::Fresh {
+                base,
+                log_append_time,
+                flush,
+                ..
+            } => (base, log_append_time, flush),
+            // A retry of what is there: answered as it was the first time.
+            Appended::Duplicate {
+                base, timestamp, ..
+            } => (base, stamps_time.then_some(timestamp), FlushDue::No),
+        };
+        let durability = match flush {
+            FlushDue::Now => Durability::NeedsFlush,
+            FlushDue::No | FlushDue::Soon => Durability::AsWritten,
+        };
+        Ok(Produced {
+            base,
+            log_append_time,
+            log_start: self.log_start(),
+            durability,
+        })
+    }
+
+    /// Appends a checked batch, if this broker still leads in `epoch`.
+    pub fn append_in_epoch(
+        self: &Arc<Partition>,
+        batch: ValidBatch,
+        epoch: LeaderEpoch,
+    ) -> Result<Appended, AppendError> {
+        let bytes = batch.size() as u64;
+        let now = self.clock.wall();
+        let mut guard = self.log.lock();
+        let Some(log) = guard.as_mut().filter(|_| epoch == self.leader_epoch()) else {
+            return Err(AppendError::NotLeader);
+        };
+        if self.is_offline() {
+            return Err(log::AppendError::Offline.into());
+        }
+        let broken = Broken(&self.state.offline);
+        let appended = log.append_as_leader(batch, epoch, now);
+        if appended.is_ok() {
+            log.advance_high_watermark(log.log_end());
+        }
+        broken.not();
+        drop(guard);
+        let appended = appended?;
+        if let Appended::Fresh { flush, .. } = appended {
+            self.waiters.appended(bytes);
+            if flush == FlushDue::Soon {
+                self.flush_soon();
+            }
+        }
+        Ok(appended)
+    }
+
+    /// Brings the log to the disk. Blocks; a failure is final for the directory.
+    pub fn flush(&self) -> Result<(), StorageFailed> {
+        let begun = match self.log.lock().as_mut() {
+            Some(log) => log.begin_flush(),
+            None => return Ok(()),
+        };
+        // The sync itself runs without the lock: appends go on meanwhile.
+        let flushed = match begun {
+            Ok(Some(flush)) => flush.run(),
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(self.failed(&error)),
+        };
+        let flushed = flushed.map_err(|error| self.failed(&error))?;
+        if let Some(log) = self.log.lock().as_mut() {
+            log.finish_flush(flushed);
+        }
+        self.flushed_at
+            .store(self.clock.wall().get(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// A segment was closed: it goes to the disk in the background, so that recovery begins after it.
+    fn flush_soon(self: &Arc<Partition>) {
+        let (partition, tasks) = (self.clone(), self.tasks.clone());
+        self.tasks.spawn(async move {
+            // A failure has been logged, and has taken the directory offline.
+            let _ = tasks.blocking(move || partition.flush()).await;
+        });
+    }
+
+    /// Removes segments that the topic no longer keeps.
+    pub(super) fn remove_old(&self, now: Timestamp) {
+        let mut log = self.log.lock();
+        let Some(log) = log.as_mut() else { return };
+        log.expire_producers(now);
+        if let Err(error) = log.delete_old_segments(now) {
+            error!(partition = %self.name, %error, "could not remove old segments");
+        }
+    }
+
+    /// Brings the log to the disk if `flush.ms` has passed since the last time.
+    pub(super) fn flush_if_old(&self, now: Timestamp) {
+        let age = now.ms_since(Timestamp(self.flushed_at.load(Ordering::Relaxed)));
+        let is_dirty = self.view.recovery_point() < self.log_end();
+        if is_dirty && age >= self.config.load().flush_ms {
+            // A failure has been logged, and has taken the directory offline.
+            let _ = self.flush();
+        }
+    }
+
+    /// Nobody reads or writes from now on; what was the log is the caller's. `None` if it was closed.
+    pub(super) fn take_log(&self) -> Option<Log> {
+        self.state.closed.store(true, Ordering::Release);
+        let log = self.log.lock().take();
+        self.waiters.wake_all();
+        log
+    }
+
+    /// Closes the log in good order.
+    pub(super) fn close_log(&self) {
+        if let Some(Err(error)) = self.take_log().map(|mut log| log.close()) {
+            error!(partition = %self.name, %error, "could not close a log");
+        }
+    }
+
+    /// Reads a range of the log, beside the writer.
+    pub fn read(&self, read: &Read) -> Result<ReadOutcome, ReadError> {
+        if self.is_closed() {
+            return Err(ReadError::Offline);
+        }
+        let visible = self.visible_end(read.isolation);
+        if read.from < self.log_start() || read.from > self.log_end() {
+            return Err(ReadError::OutOfRange);
+        }
+        if let Some(diverging) = self.diverging(read) {
+            return Ok(diverging);
+        }
+        let slice = if read.from < visible {
+            let bytes_max = usize::try_from(read.bytes_max).unwrap_or(usize::MAX);
+            match self.view.read(read.from, bytes_max, visible, read.first) {
+                Ok(slice) => Some(slice).filter(|slice| !slice.is_empty()),
+                Err(log::ReadError::OutOfRange { .. }) => return Err(ReadError::OutOfRange),
+                Err(log::ReadError::Storage(error)) => {
+                    error!(partition = %self.name, from = %read.from, %error, "could not read");
+                    return Err(ReadError::Offline);
+                }
+            }
+        } else {
+            None
+        };
+        let aborted = match (read.isolation, &slice) {
+            (Isolation::ReadCommitted, Some(slice)) => {
+                let aborted = self.view.aborted_transactions(read.from, slice.upper);
+                Some(aborted.map_err(|error| {
+                    error!(partition = %self.name, %error, "could not read a transaction index");
+                    ReadError::Offline
+                })?)
+            }
+            (Isolation::ReadCommitted, None) => Some(Vec::new()),
+            (Isolation::ReadUncommitted | Isolation::LogEnd, _) => None,
+        };
+        Ok(ReadOutcome::Records {
+            slice: slice.map(|slice| slice.bytes),
+            aborted,
+        })
+    }
+
+    /// Bytes from `from` on that a reader may see.
+    pub fn readable_bytes(&self, from: Offset, isolation: Isolation) -> u64 {
+        let visible = self.visible_end(isolation);
+        // What cannot be counted is read at once, and the read says what is wrong.
+        self.view.bytes_available(from, visible).unwrap_or(u64::MAX)
+    }
+
+    /// Where `epoch` ends in this log, and the epoch that is meant by that: rule of
+    /// `LeaderEpochFileCache.endOffsetFor`. `None`: not known here.
+    pub fn epoch_end(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
+        let end = self.view.end_offset_for_epoch(epoch)?;
+        Some((end.epoch, end.end))
+    }
+
+    /// The offset that a consumer asks for by time or by name.
+    pub fn find_offset(
+        &self,
+        lookup: Lookup,
+        isolation: Isolation,
+    ) -> Result<Option<Found>, StorageFailed> {
+        let visible = self.visible_end(isolation);
+        let at = |offset| Found {
+            offset,
+            timestamp: Timestamp::NONE,
+            epoch: self.view.epoch_of(offset).unwrap_or(LeaderEpoch::NONE),
+        };
+        let found = match lookup {
+            Lookup::Nothing => None,
+            Lookup::Earliest => Some(at(self.log_start())),
+            Lookup::Latest => Some(Found {
+                epoch: self.leader_epoch(),
+                ..at(visible)
+            }),
+            Lookup::MaxTimestamp => {
+                let found = self.view.offset_of_max_timestamp(DecodeLimits::default());
+                found.map_err(|error| self.failed(&error))?.map(Found::from)
+            }
+            Lookup::AtOrAfter(time) => {
+                let found = self
+                    .view
+                    .offset_for_timestamp(time, DecodeLimits::default());
+                found.map_err(|error| self.failed(&error))?.map(Found::from)
+            }
+        };
+        // What is not visible yet is not there.
+        let is_end = matches!(lookup, Lookup::Latest | Lookup::Earliest);
+        Ok(found.filter(|found| is_end || found.offset < visible))
+    }
+
+    fn failed(&self, error: &dyn std::fmt::Display) -> StorageFailed {
+        error!(partition = %self.name, %error, "the log has failed");
+        StorageFailed::Storage
+    }
+
+    fn visible_end(&self, isolation: Isolation) -> Offset {
+        match isolation {
+            Isolation::ReadUncommitted => self.high_watermark(),
+            Isolation::ReadCommitted => self.last_stable(),
+            Isolation::LogEnd => self.log_end(),
+        }
+    }
+
+    fn diverging(&self, read: &Read) -> Option<ReadOutcome> {
+        if read.last_fetched_epoch < 0 {
+            return None;
+        }
+        let asked = LeaderEpoch(read.last_fetched_epoch);
+        let (epoch, end) = self
+            .epoch_end(asked)
+            .unwrap_or((LeaderEpoch::NONE, Offset(-1)));
+        (epoch < asked || end < read.from).then_some(ReadOutcome::Diverging { epoch, end })
+    }
+}
+
+/// Takes a partition offline if a panic passes through while its log is being changed: nobody can
+/// say then what state it is in. The files are checked at the next start.
+struct Broken<'a>(&'a AtomicBool);
+
+impl Broken<'_> {
+    fn not(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Broken<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}

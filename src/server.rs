@@ -1,0 +1,362 @@
+//! One broker: the only place that builds the parts and wires them; stops them in reverse order.
+
+use crate::api::{self, Api, Identity, Outcome};
+use crate::config::BrokerConfig;
+use crate::controller::{
+    BrokerEpoch, Controller, Creations, ProducerIds, Registration, TopicDefaults,
+};
+use crate::coordinator::group::{GroupCoordinator, GroupSettings};
+use crate::log::{LogConfig, LogManager, ManagerError, ManagerOptions, Unformatted};
+use crate::metadata::{EndpointImage, ImageHandle, MetadataImage};
+use crate::net::{Acceptor, CloseReason, Limits, Peer, Served, Service};
+use crate::node::Coordination;
+use crate::quorum::{LoadError, QuorumError, SingleQuorum};
+use crate::replica::{Replicas, Sessions, start_upkeep};
+use crate::runtime::{Listener, Reply, Runtime};
+use crate::types::NodeId;
+use bytes::Bytes;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::info;
+
+/// Large requests held at a time when `queued.max.request.bytes` sets no limit.
+///
+/// Apache Kafka bounds their count (`queued.max.requests`, 500) and leaves their size to the heap. A
+/// quarter of a gigabyte keeps every core busy and a small machine alive.
+const REQUEST_MEMORY_BYTES: u64 = 256 * 1024 * 1024;
+
+/// A broker that is running.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let rt = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+/// # rt.block_on(async {
+/// let dir = tempfile::tempdir()?;
+/// let mut properties = ottla::config::Properties::new();
+/// properties.set("listeners", "PLAINTEXT://127.0.0.1:0");
+/// properties.set("log.dirs", dir.path().to_str().expect("a path in UTF-8"));
+/// let (config, _) = ottla::config::BrokerConfig::from_properties(&properties)?;
+///
+/// let server = ottla::Server::start(config, ottla::runtime::os::runtime()).await?;
+/// println!("point a client at {}", server.bootstrap());
+/// server.stop().await;
+/// # Ok(())
+/// # })
+/// # }
+/// ```
+pub struct Server {
+    runtime: Runtime,
+    listening: Vec<(String, SocketAddr)>,
+    identity: Identity,
+    acceptor: Acceptor,
+    replicas: Arc<Replicas>,
+    quorum: SingleQuorum,
+    groups: Arc<GroupCoordinator>,
+    epoch: BrokerEpoch,
+}
+
+/// Why a broker does not start. Nothing was written that the next start would stumble over.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {address} for listener {name}: {error}")]
+    Listen {
+        name: String,
+        address: String,
+        error: io::Error,
+    },
+    #[error("{0}")]
+    Storage(#[from] ManagerError),
+    #[error("the metadata log cannot be used: {0}")]
+    Metadata(#[from] LoadError),
+    #[error("{0}")]
+    MetadataLog(#[from] crate::log::OpenError),
+    #[error("{0}")]
+    Logs(#[from] crate::log::LoadError),
+    #[error("the broker cannot take part: {0}")]
+    Quorum(#[from] QuorumError),
+}
+
+impl Server {
+    /// Opens the data directories (an empty one is formatted), recovers what a crash left, and
+    /// serves. Returns once clients are answered.
+    pub async fn start(config: BrokerConfig, runtime: Runtime) -> Result<Server, StartError> {
+        let config = Arc::new(config);
+        // Tasks of this broker stop with it, not with others in the same process.
+        let runtime = Runtime {
+            tasks: runtime.tasks.child(),
+            ..runtime
+        };
+        let started = start(config, runtime.clone()).await;
+        if started.is_err() {
+            runtime.tasks.stop();
+        }
+        started
+    }
+
+    /// Where clients connect: the first listener, with the port that it was given.
+    pub fn bootstrap(&self) -> SocketAddr {
+        self.listening[0].1
+    }
+
+    /// Every listener's name and address.
+    pub fn listening(&self) -> &[(String, SocketAddr)] {
+        &self.listening
+    }
+
+    pub fn cluster_id(&self) -> &str {
+        &self.identity.cluster_id
+    }
+
+    pub fn node_id(&self) -> NodeId {
+        self.identity.node_id
+    }
+
+    /// Connections open now.
+    pub fn connections(&self) -> usize {
+        self.acceptor.connections()
+    }
+
+    /// Stops cleanly: answers what is under way, closes the logs, and leaves word that the next
+    /// start need not recover.
+    pub async fn stop(self) {
+        self.runtime.tasks.stop();
+        self.groups.stop();
+        self.runtime.tasks.stopped().await;
+        let epoch = self.epoch.0;
+        let (replicas, quorum) = (self.replicas.clone(), self.quorum.clone());
+        self.runtime
+            .tasks
+            .blocking(move || {
+                quorum.close();
+                replicas.close(epoch);
+            })
+            .await;
+        info!(node = %self.identity.node_id, "stopped");
+    }
+
+    /// Ends at once, as a killed process does: nothing is flushed, closed or marked as clean.
+    pub async fn kill(self) {
+        self.runtime.tasks.stop();
+        self.runtime.tasks.stopped().await;
+    }
+}
+
+type Bound = (Arc<str>, Box<dyn Listener>, SocketAddr);
+
+async fn start(config: Arc<BrokerConfig>, runtime: Runtime) -> Result<Server, StartError> {
+    // The port first: a second broker by mistake must not touch the data of the first.
+    let listeners = bind(&config, &runtime).await?;
+    let listening: Vec<(String, SocketAddr)> = listeners
+        .iter()
+        .map(|(name, _, address)| (name.to_string(), *address))
+        .collect();
+
+    let Opened {
+        logs,
+        image,
+        quorum,
+    } = {
+        let (config, runtime) = (config.clone(), runtime.clone());
+        let tasks = runtime.tasks.clone();
+        let opened = tasks.blocking(move || open(&config, &runtime)).await;
+        opened.ok_or(QuorumError::Stopping)??
+    };
+    let cluster_id: Arc<str> = logs.cluster_id().into();
+    let was_clean = logs.previous_broker_epoch().is_some();
+    let replicas = Replicas::open(runtime.clone(), logs, image.load(), config.clone()).await?;
+    quorum.follow(replicas.clone());
+    let identity = Identity {
+        cluster_id,
+        node_id: config.node_id,
+    };
+
+    let controller = Controller::new(
+        Arc::new(quorum.clone()),
+        image.clone(),
+        runtime.rng.clone(),
+        TopicDefaults {
+            partitions: config.topics.partitions_default,
+            replication_factor: config.topics.replication_factor_default,
+            config: config.topic_defaults.clone(),
+        },
+    );
+    let registration = registration(&config, &runtime, &listening, &replicas);
+    let epoch = controller.register_broker(registration).await?;
+    if !was_clean {
+        // What a log held beyond what was recovered is gone; its offsets get a new epoch.
+        controller.renew_leader_epochs(config.node_id).await?;
+    }
+
+    let producer_ids = Arc::new(ProducerIds::new(controller.clone(), config.node_id, epoch));
+    let creations = Creations::new(
+        controller.clone(),
+        runtime.tasks.clone(),
+        config.offsets.clone(),
+    );
+    let groups = Arc::new(GroupCoordinator::new(
+        GroupSettings::from_config(&config.groups, &config.offsets),
+        i32::try_from(config.offsets.topic_partitions).unwrap_or(i32::MAX),
+        &runtime,
+    ));
+    let coordination = Coordination::start(
+        config.node_id,
+        groups.clone(),
+        replicas.clone(),
+        image.clone(),
+    );
+    quorum.follow(Arc::new(coordination));
+
+    let api = Api {
+        identity: identity.clone(),
+        config: config.clone(),
+        runtime: runtime.clone(),
+        image,
+        replicas: replicas.clone(),
+        sessions: Arc::new(Sessions::new(config.fetch.session_slots as usize)),
+        controller,
+        producer_ids,
+        creations,
+        groups: groups.clone(),
+    };
+    let acceptor = Acceptor::new(runtime.clone(), Arc::new(Front(api)), limits(&config));
+    for (name, listener, _) in listeners {
+        acceptor.listen(name, listener);
+    }
+    acceptor.watch_idle();
+    start_upkeep(replicas.clone(), &runtime, &config);
+    Ok(Server {
+        runtime,
+        listening,
+        identity,
+        acceptor,
+        replicas,
+        quorum,
+        groups,
+        epoch,
+    })
+}
+
+/// The data directories, and the metadata in them.
+struct Opened {
+    logs: LogManager,
+    image: ImageHandle,
+    quorum: SingleQuorum,
+}
+
+/// Opens the data directories, formatted if they are new, then the metadata. Blocks.
+fn open(config: &BrokerConfig, runtime: &Runtime) -> Result<Opened, StartError> {
+    let options = ManagerOptions {
+        dirs: config.directories.log_dirs.clone(),
+        metadata_dir: Some(config.directories.metadata_dir.clone()),
+        node_id: config.node_id,
+        unformatted: Unformatted::FormatAs {
+            cluster_id: runtime.rng.uuid().to_string(),
+        },
+        recovery_threads_per_dir: config.logs.recovery_threads_per_dir as usize,
+    };
+    let logs = LogManager::open(runtime, options)?;
+    let now = runtime.clock.wall();
+    let (log, _recovered) = logs.open_metadata_log(LogConfig::default(), now)?;
+    let image = ImageHandle::new(MetadataImage::default());
+    let quorum = SingleQuorum::open(runtime.clone(), log, config.node_id, image.clone())?;
+    Ok(Opened {
+        logs,
+        image,
+        quorum,
+    })
+}
+
+async fn bind(config: &BrokerConfig, runtime: &Runtime) -> Result<Vec<Bound>, StartError> {
+    let mut bound: Vec<Bound> = Vec::new();
+    for listener in &config.listeners.bound {
+        let host = listener.host.as_deref().unwrap_or("");
+        let refused = |error| StartError::Listen {
+            name: listener.name.clone(),
+            address: format!("{host}:{}", listener.port),
+            error,
+        };
+        let socket = runtime
+            .net
+            .bind(host, listener.port)
+            .await
+            .map_err(refused)?;
+        let address = socket.local_addr().map_err(refused)?;
+        bound.push((listener.name.as_str().into(), socket, address));
+    }
+    Ok(bound)
+}
+
+fn registration(
+    config: &BrokerConfig,
+    runtime: &Runtime,
+    listening: &[(String, SocketAddr)],
+    replicas: &Replicas,
+) -> Registration {
+    let endpoints = config.listeners.advertised.iter().map(|advertised| {
+        let bound = listening.iter().find(|(name, _)| *name == advertised.name);
+        let bound_port = bound.map_or(0, |(_, address)| address.port());
+        EndpointImage {
+            listener: advertised.name.clone(),
+            host: advertised.host.clone().unwrap_or_else(host_name),
+            port: if advertised.port == 0 {
+                bound_port
+            } else {
+                advertised.port
+            },
+            security: advertised.protocol.code(),
+        }
+    });
+    Registration {
+        id: config.node_id,
+        incarnation: runtime.rng.uuid(),
+        endpoints: endpoints.collect(),
+        features: api::FEATURES
+            .iter()
+            .map(|(name, min, max)| ((*name).to_owned(), *min, *max))
+            .collect(),
+        rack: config.rack.clone(),
+        directories: replicas.directory_ids(),
+    }
+}
+
+/// What the machine calls itself, for listeners on every address.
+fn host_name() -> String {
+    let name = rustix::system::uname();
+    match name.nodename().to_str() {
+        Ok(name) if !name.is_empty() => name.to_owned(),
+        _ => "localhost".to_owned(),
+    }
+}
+
+fn limits(config: &BrokerConfig) -> Limits {
+    let memory = config
+        .net
+        .queued_request_bytes_max
+        .unwrap_or(REQUEST_MEMORY_BYTES);
+    Limits {
+        frame_bytes_max: config.net.request_bytes_max as usize,
+        request_memory_bytes: usize::try_from(memory).unwrap_or(usize::MAX),
+        idle_max: config
+            .net
+            .connection_idle_ms_max
+            .map_or(Duration::MAX, Duration::from_millis),
+        connections_max: config.net.connections_max as usize,
+    }
+}
+
+/// The APIs as what stands behind the sockets.
+struct Front(Api);
+
+impl Service for Front {
+    fn call(&self, peer: &Peer, frame: Bytes, reply: &mut Reply) -> Served {
+        match self.0.call(peer.addr, &peer.listener, frame, reply) {
+            Outcome::Done => Served::Done,
+            Outcome::Later(answer) => Served::Later(Box::pin(async move {
+                answer.await.map_err(|refusal| CloseReason::new(&refusal))
+            })),
+            Outcome::Close(refusal) => Served::Close(CloseReason::new(&refusal)),
+        }
+    }
+}
