@@ -132,6 +132,7 @@ final class Disk {
         Path directory = Files.createDirectories(out.resolve("logdir"));
         Disk disk = new Disk(directory);
         disk.topic();
+        disk.emptyTopic();
         disk.metadataLog();
         disk.directoryFiles();
         Files.writeString(out.resolve("logdir.json"), disk.told.toPrettyString() + "\n");
@@ -176,6 +177,14 @@ final class Disk {
         ((ObjectNode) told.get("ledger-0")).put("topicId", TOPIC_ID.toString());
         log.close();
         tellSnapshots("ledger-0");
+    }
+
+    /** A partition that nobody has written to yet; its topic's name has every sign that a name may have. */
+    private void emptyTopic() throws Exception {
+        UnifiedLog log = open("other.topic_with-signs-12", Map.of("segment.index.bytes", "1200"), Optional.of(new Uuid(12, 12)));
+        tell("other.topic_with-signs-12", log);
+        log.close();
+        tellSnapshots("other.topic_with-signs-12");
     }
 
     /** The metadata log of a new one-node cluster, its snapshot and its quorum state. */
