@@ -17,11 +17,11 @@ use std::path::Path;
 const SEGMENTS: usize = 3;
 const BATCHES: usize = 47;
 
-fn told() -> Value {
+pub(super) fn told() -> Value {
     serde_json::from_str(&text("disk/logdir.json")).expect("logdir.json")
 }
 
-fn int(json: &Value) -> i64 {
+pub(super) fn int(json: &Value) -> i64 {
     json.as_i64()
         .unwrap_or_else(|| panic!("not a number: {json}"))
 }
@@ -31,10 +31,11 @@ fn int(json: &Value) -> i64 {
     clippy::disallowed_methods,
     reason = "a test compares files; what wrote them went through the seam"
 )]
-fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     std::fs::read_dir(dir)
         .unwrap_or_else(|why| panic!("{}: {why}", dir.display()))
         .map(|entry| entry.expect("entry"))
+        .filter(|entry| entry.path().is_file())
         .map(|entry| {
             let name = entry.file_name().into_string().expect("name");
             (name, std::fs::read(entry.path()).expect("a file"))
@@ -46,7 +47,7 @@ fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     clippy::disallowed_methods,
     reason = "a test lays out the files that the seam then finds"
 )]
-fn write(dir: &Path, files: &BTreeMap<String, Vec<u8>>) {
+pub(super) fn write(dir: &Path, files: &BTreeMap<String, Vec<u8>>) {
     std::fs::create_dir_all(dir).expect("a folder");
     for (name, bytes) in files {
         std::fs::write(dir.join(name), bytes).expect("a file");
@@ -58,22 +59,25 @@ fn kafkas() -> BTreeMap<String, Vec<u8>> {
 }
 
 /// The configuration that Kafka's log had.
-fn opening(shutdown: Shutdown) -> Opening {
-    let config = LogConfig {
+pub(super) fn ledger_config() -> LogConfig {
+    LogConfig {
         segment_bytes: 2600,
         segment_index_bytes: 1200,
         index_interval_bytes: 400,
         ..LogConfig::default()
-    };
+    }
+}
+
+fn opening(shutdown: Shutdown) -> Opening {
     let partition = TopicPartition::new(TopicName::parse("ledger").expect("a name"), 0);
     Opening {
         shutdown,
-        ..Opening::new(partition, config, Timestamp(1_760_000_100_000))
+        ..Opening::new(partition, ledger_config(), Timestamp(1_760_000_100_000))
     }
 }
 
 /// The batches of all segments, in order.
-fn batches() -> Vec<Batch> {
+pub(super) fn batches() -> Vec<Batch> {
     let mut all = Vec::new();
     for (name, bytes) in kafkas() {
         if name.ends_with(".log") {
@@ -95,7 +99,7 @@ fn in_order(snapshot: &[u8]) -> Vec<u8> {
 }
 
 /// Compares all but `apart`; complains by name, for the bytes tell nobody anything.
-fn same_files(
+pub(super) fn same_files(
     ours: &BTreeMap<String, Vec<u8>>,
     kafkas: &BTreeMap<String, Vec<u8>>,
     apart: &[&str],

@@ -2,8 +2,10 @@
 
 use super::{hex, text, unhex};
 use bytes::Bytes;
+use ottla::metadata::MetadataRecord;
 use ottla_protocol_tests::codec::find;
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
 const COORDINATOR: usize = 34;
 const METADATA: usize = 37;
@@ -84,4 +86,51 @@ fn every_metadata_record_is_framed_by_three_varints() {
         );
     }
     assert_eq!(lines.len(), 2 * METADATA);
+}
+
+/// What the metadata log is replayed from. We write one version of each kind; where that is the vector's,
+/// the bytes are Kafka's.
+#[test]
+fn every_metadata_record_is_read_and_the_written_versions_are_those_of_kafkas_level() {
+    let text = text("disk/metadata-records.txt");
+    let lines: Vec<&str> = text.lines().collect();
+    let mut written = BTreeMap::new();
+    for pair in lines.chunks(2) {
+        let at = pair[0];
+        let bytes = Bytes::from(unhex(pair[1]));
+        let record = MetadataRecord::decode(bytes.clone()).expect(at);
+        assert_eq!(record.kind(), u32::from(bytes[1]), "{at}");
+        // A field that the written version has not may refuse; the same version never does.
+        let name = at.split(' ').nth(2).expect(at);
+        if let Ok(ours) = record.encode()
+            && ours[2] == bytes[2]
+        {
+            assert_eq!(hex(&ours), hex(&bytes), "{at}");
+            written.insert(name, bytes[2].to_string());
+        }
+    }
+    let kinds: BTreeSet<u8> = lines
+        .chunks(2)
+        .map(|pair| unhex(&pair[1][2..4])[0])
+        .collect();
+    assert_eq!(
+        written.len(),
+        kinds.len(),
+        "each kind is written in one of Kafka's versions"
+    );
+    // The latest level of the release, and what Kafka writes at it.
+    let features = super::text("names/features.txt");
+    let level = features
+        .lines()
+        .rfind(|line| line.contains(" true "))
+        .expect("one");
+    let words: Vec<&str> = level.split(' ').collect();
+    for (name, at) in [
+        ("RegisterBrokerRecord", 3),
+        ("RegisterControllerRecord", 4),
+        ("PartitionRecord", 5),
+        ("PartitionChangeRecord", 6),
+    ] {
+        assert_eq!(written[name], words[at], "{name} at {level}");
+    }
 }
