@@ -9,6 +9,7 @@ mod disk;
 mod framed;
 mod messages;
 mod names;
+mod served;
 mod takeover;
 
 use std::path::PathBuf;

@@ -24,7 +24,7 @@ const FOLDERS: [&str; 4] = [
 ];
 
 /// A copy of Kafka's directory, to be written to.
-fn copy() -> tempfile::TempDir {
+pub(super) fn copy() -> tempfile::TempDir {
     let temp = tempfile::tempdir().expect("a folder");
     for folder in FOLDERS {
         write(
