@@ -37,7 +37,6 @@ impl Client {
             request_api_version: version,
             correlation_id: 77,
             client_id: Some("vectors".into()),
-            ..Default::default()
         };
         let mut frame = BytesMut::new();
         frame.put_i32(0);
