@@ -8,7 +8,10 @@ use std::path::PathBuf;
     name = "ottla",
     version,
     about = "A Kafka broker in one small binary",
-    after_help = "ottla COMMAND --help says more about a command, with examples",
+    after_help = "Start here:\n  \
+        ottla run                       a broker on localhost:9092, data in ./ottla-data\n  \
+        ottla run server.properties     a broker configured as Apache Kafka's\n  \
+        ottla COMMAND --help            more about a command, with examples",
     disable_help_subcommand = true
 )]
 pub struct Args {
@@ -18,11 +21,13 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Run(RunArgs),
     Check(CheckArgs),
     Format(FormatArgs),
     Dump(DumpArgs),
     /// Print a new id, as `ottla format` and Apache Kafka's tools take it
     RandomUuid,
+    Container(ContainerArgs),
 }
 
 /// Say what a broker would make of a configuration, without starting one
@@ -49,10 +54,48 @@ pub struct SetArgs {
     pub set: Vec<String>,
 }
 
+/// Run a broker
+///
+/// Without FILE it listens on localhost:9092 and keeps its data in ./ottla-data, which it makes and
+/// formats by itself. With FILE it is configured as Apache Kafka would be; KAFKA_* variables are
+/// read as the apache/kafka image reads them, and lie over the file.
+///
+/// Once it serves, one line of JSON on standard output says so:
+/// {"ready":true,"bootstrap":"localhost:9092","cluster_id":"…","node_id":1,"pid":…}. Logs go to
+/// standard error. SIGTERM and SIGINT (Ctrl-C) stop it cleanly; a second one stops it at once.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:\n  \
+    ottla run\n  \
+    ottla run --listen localhost:0 --data /tmp/test1     any free port, for tests\n  \
+    ottla run --set num.partitions=3 --set log.retention.hours=1\n  \
+    ottla run server.properties --log debug\n  \
+    KAFKA_LOG_RETENTION_MS=60000 ottla run")]
+pub struct RunArgs {
+    /// Apache Kafka's server.properties
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Listen here only, without encryption; port 0 takes a free one, host 0.0.0.0 every interface
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+    /// Keep all data here instead of in log.dirs
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    #[command(flatten)]
+    pub set: SetArgs,
+    /// How much to log: error, warn, info, debug, trace, or a filter such as info,ottla::net=debug
+    /// [default: $OTTLA_LOG, else $RUST_LOG, else info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log: Option<String>,
+    /// Also print the lines that Apache Kafka logs when it has started, for programs that wait for
+    /// them
+    #[arg(long)]
+    pub kafka_log_lines: bool,
+}
+
 /// Give empty data directories the id of a cluster
 ///
-/// Takes what kafka-storage.sh format takes. It is not needed: a broker formats empty directories by
-/// itself, with a new id. Directories of another cluster or node are never touched.
+/// Takes what kafka-storage.sh format takes. It is not needed: `ottla run` formats empty directories
+/// by itself, with a new id. Directories of another cluster or node are never touched.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:\n  \
     ottla format -t $(ottla random-uuid) -c server.properties\n  \
@@ -79,7 +122,7 @@ pub struct FormatArgs {
 ///
 /// Reads segments (.log), indexes (.index, .timeindex, .txnindex), producer snapshots (.snapshot),
 /// metadata snapshots (.checkpoint), and the small text files beside them; a directory stands for all
-/// files in it. Records of __consumer_offsets and __transaction_state are decoded.
+/// files in it. Records of __consumer_offsets, __transaction_state and __cluster_metadata are decoded.
 /// Works on a directory that Apache Kafka wrote too. Nothing is changed.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:\n  \
@@ -93,4 +136,13 @@ pub struct DumpArgs {
     /// Show batches only, without their records
     #[arg(long)]
     pub batches: bool,
+}
+
+/// Run as the apache/kafka image does: settings from KAFKA_* variables and /mnt/shared/config
+#[derive(Debug, ClapArgs)]
+#[command(hide = true)]
+pub struct ContainerArgs {
+    /// Set environment variables, over those that are set
+    #[arg(value_name = "NAME=VALUE")]
+    pub variables: Vec<String>,
 }

@@ -5,13 +5,12 @@
 //! chooses those itself, and Apache Kafka takes its own defaults where the file is missing.
 
 use super::args::FormatArgs;
-use super::random_uuid::draw;
 use super::{Failure, file};
 use crate::config::{BrokerConfig, Properties};
+use crate::log::MetaProperties;
 use crate::runtime::os::OsRng;
-use crate::runtime::{Disk, read_whole, write_whole};
+use crate::runtime::{Disk, Rng};
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 pub(super) fn format(args: &FormatArgs, disk: &dyn Disk) -> Result<(), Failure> {
@@ -35,6 +34,17 @@ pub(super) fn format(args: &FormatArgs, disk: &dyn Disk) -> Result<(), Failure> 
     })
 }
 
+/// Formats what is not formatted yet, for a broker that starts right after.
+pub(super) fn format_for_start(
+    properties: &Properties,
+    cluster_id: &str,
+    disk: &dyn Disk,
+) -> Result<(), Failure> {
+    let (config, _) = BrokerConfig::from_properties(properties).map_err(Failure::input)?;
+    let plan = plan(&config, cluster_id, disk)?;
+    write(&plan, &config, cluster_id, disk, |_| {})
+}
+
 /// Which directories have an id already, and which do not.
 struct Plan {
     formatted: Vec<PathBuf>,
@@ -56,12 +66,12 @@ fn plan(config: &BrokerConfig, cluster_id: &str, disk: &dyn Disk) -> Result<Plan
         empty: Vec::new(),
     };
     for dir in dirs {
-        match read_whole(disk, &dir.join(META_PROPERTIES)) {
-            Ok(bytes) => {
-                same_cluster_and_node(dir, &bytes, config, cluster_id)?;
+        match MetaProperties::read(disk, dir) {
+            Ok(Some(meta)) => {
+                same_cluster_and_node(dir, &meta, config, cluster_id)?;
                 plan.formatted.push(dir.clone());
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => plan.empty.push(dir.clone()),
+            Ok(None) => plan.empty.push(dir.clone()),
             Err(error) => {
                 return Err(Failure::work(format!(
                     "cannot read {}: {error}",
@@ -73,34 +83,22 @@ fn plan(config: &BrokerConfig, cluster_id: &str, disk: &dyn Disk) -> Result<Plan
     Ok(plan)
 }
 
-const META_PROPERTIES: &str = "meta.properties";
-
 fn same_cluster_and_node(
     dir: &Path,
-    bytes: &[u8],
+    meta: &MetaProperties,
     config: &BrokerConfig,
     cluster_id: &str,
 ) -> Result<(), Failure> {
-    let dir = dir.display();
-    let meta = Properties::parse(&String::from_utf8_lossy(bytes))
-        .map_err(|error| Failure::work(format!("{dir}/{META_PROPERTIES}: {error}")))?;
     let node_id = config.node_id.to_string();
-    for (what, key, wanted) in [
-        ("cluster", "cluster.id", cluster_id),
-        ("node", "node.id", node_id.as_str()),
+    for (what, found, wanted) in [
+        ("cluster", &meta.cluster_id, cluster_id),
+        ("node", &meta.node_id.to_string(), node_id.as_str()),
     ] {
-        match meta.get(key).map(str::trim) {
-            Some(found) if found == wanted => {}
-            Some(found) => {
-                return Err(Failure::work(format!(
-                    "{dir} belongs to {what} {found}, not to {what} {wanted}"
-                )));
-            }
-            None => {
-                return Err(Failure::work(format!(
-                    "{dir}/{META_PROPERTIES} has no {key}"
-                )));
-            }
+        if found != wanted {
+            return Err(Failure::work(format!(
+                "{} belongs to {what} {found}, not to {what} {wanted}",
+                dir.display()
+            )));
         }
     }
     Ok(())
@@ -115,13 +113,13 @@ fn write(
 ) -> Result<(), Failure> {
     for dir in &plan.empty {
         tell(dir);
-        let text = format!(
-            "version=1\ncluster.id={cluster_id}\nnode.id={}\ndirectory.id={}\n",
-            config.node_id,
-            draw(&OsRng)
-        );
+        let meta = MetaProperties {
+            cluster_id: cluster_id.to_owned(),
+            node_id: config.node_id,
+            directory_id: Some(OsRng.uuid()),
+        };
         disk.create_dir_all(dir)
-            .and_then(|()| write_whole(disk, &dir.join(META_PROPERTIES), text.as_bytes()))
+            .and_then(|()| meta.write(disk, dir))
             .map_err(|error| Failure::work(format!("cannot write {}: {error}", dir.display())))?;
     }
     Ok(())
@@ -131,6 +129,8 @@ fn write(
 mod tests {
     use super::*;
     use crate::runtime::os::OsDisk;
+    use crate::runtime::write_whole;
+    use crate::types::NodeId;
 
     const ID: &str = "4L6g3nShT-eMCtK--X86sw";
 
@@ -155,10 +155,9 @@ mod tests {
         Case { dir, args }
     }
 
-    fn meta(case: &Case, dir: &str) -> Properties {
-        let path = case.dir.path().join("data").join(dir).join(META_PROPERTIES);
-        let bytes = read_whole(&OsDisk, &path).unwrap();
-        Properties::parse(&String::from_utf8(bytes).unwrap()).unwrap()
+    fn meta(case: &Case, dir: &str) -> MetaProperties {
+        let path = case.dir.path().join("data").join(dir);
+        MetaProperties::read(&OsDisk, &path).unwrap().unwrap()
     }
 
     fn reason(result: Result<(), Failure>) -> String {
@@ -174,11 +173,10 @@ mod tests {
         format(&case.args, &OsDisk).unwrap();
         let (a, b) = (meta(&case, "a"), meta(&case, "b"));
         for meta in [&a, &b] {
-            assert_eq!(meta.get("version"), Some("1"));
-            assert_eq!(meta.get("cluster.id"), Some(ID));
-            assert_eq!(meta.get("node.id"), Some("7"));
+            assert_eq!(meta.cluster_id, ID);
+            assert_eq!(meta.node_id, NodeId(7));
         }
-        assert_ne!(a.get("directory.id"), b.get("directory.id"));
+        assert_ne!(a.directory_id, b.directory_id);
     }
 
     #[test]

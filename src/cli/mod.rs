@@ -1,14 +1,18 @@
-//! The command line: `ottla format`, `check`, `dump`, `random-uuid`.
+//! The command line: `ottla run`, `format`, `check`, `dump`, `random-uuid`.
 //!
 //! Wrong input is answered with one sentence on standard error and exit code 2, and nothing has been
 //! written by then. A failure while doing what was asked is exit code 1.
 
 mod args;
 mod check;
+mod container;
 mod dump;
 mod file;
 mod format;
+mod logging;
 mod random_uuid;
+mod run;
+mod settings;
 
 pub use args::{Args, Command};
 
@@ -41,10 +45,12 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let disk = crate::runtime::os::OsDisk;
     let result = match args.command {
+        Command::Run(args) => run::run(&args, &disk),
         Command::Check(args) => check::check(&args, &disk),
         Command::Format(args) => format::format(&args, &disk),
         Command::Dump(args) => dump::dump(&args, &disk),
         Command::RandomUuid => random_uuid::random_uuid(),
+        Command::Container(args) => container::container(&args, &disk),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

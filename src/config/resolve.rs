@@ -342,6 +342,13 @@ fn directories(read: &Read<'_>) -> Result<Directories, ConfigError> {
     let metadata_dir = metadata_dir
         .or_else(|| log_dirs.first().cloned())
         .unwrap_or_default();
+    if !log_dirs.contains(&metadata_dir) {
+        return Err(ConfigError::value(
+            "metadata.log.dir",
+            &metadata_dir.to_string_lossy(),
+            format!("one of log.dirs ({})", named.join(", ")),
+        ));
+    }
     Ok(Directories {
         log_dirs,
         metadata_dir,

@@ -245,6 +245,7 @@ fn contradictions_are_refused() {
         "log.cleaner.min.compaction.lag.ms=5\nlog.cleaner.max.compaction.lag.ms=4",
         "group.coordinator.rebalance.protocols=consumer",
         "cordoned.log.dirs=/elsewhere",
+        "metadata.log.dir=/elsewhere",
         "controller.quorum.voters=2@localhost:9093",
         "listeners=A://:1",
         "listeners=PLAINTEXT://:1,PLAINTEXT://:2",

@@ -1,5 +1,6 @@
 //! Records in words: what the broker keeps in its own topics is decoded, the rest shown as text.
 
+use crate::metadata::MetadataRecord;
 use crate::protocol::messages as schema;
 use crate::protocol::{DecodeError, Message, Reader};
 use bytes::Bytes;
@@ -12,6 +13,8 @@ use std::path::Path;
 pub(super) enum Decoder {
     /// Keys and values of users.
     Plain,
+    /// `__cluster_metadata` and its snapshots.
+    Metadata,
     /// `__consumer_offsets`.
     Groups,
     /// `__transaction_state`.
@@ -23,8 +26,14 @@ pub(super) enum Decoder {
 }
 
 impl Decoder {
-    /// Goes by the directory's name, `<topic>-<partition>`.
+    /// Goes by the directory's name, as `<topic>-<partition>`, and by the file's for snapshots.
     pub(super) fn for_file(path: &Path) -> Decoder {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "checkpoint")
+        {
+            return Decoder::Metadata;
+        }
         // A file named alone belongs to the directory one stands in; its name does not say which.
         let dir = path
             .parent()
@@ -34,6 +43,7 @@ impl Decoder {
             .and_then(|name| name.rsplit_once('-'))
             .map(|(topic, _)| topic);
         match topic {
+            Some("__cluster_metadata") => Decoder::Metadata,
             Some("__consumer_offsets") => Decoder::Groups,
             Some("__transaction_state") => Decoder::Transactions,
             Some("__share_group_state") => Decoder::ShareGroups,
@@ -50,6 +60,11 @@ impl Decoder {
     ) -> io::Result<()> {
         let words = match self {
             Decoder::Plain => None,
+            Decoder::Metadata => value.map(|value| {
+                MetadataRecord::decode(value.clone())
+                    .map(|record| format!("{record:?}"))
+                    .map_err(|error| error.to_string())
+            }),
             Decoder::Groups => key.map(|key| read(groups, key, value)),
             Decoder::Transactions => key.map(|key| read(transactions, key, value)),
             Decoder::ShareGroups => key.map(|key| read(share_groups, key, value)),
@@ -238,6 +253,8 @@ mod tests {
     fn the_directory_says_how_to_read() {
         for (path, decoder) in [
             ("/d/__consumer_offsets-12/0.log", Decoder::Groups),
+            ("/d/__cluster_metadata-0/0.log", Decoder::Metadata),
+            ("/d/bootstrap.checkpoint", Decoder::Metadata),
             ("/d/my-topic-0/0.log", Decoder::Plain),
             ("0.log", Decoder::Plain),
         ] {
@@ -286,6 +303,11 @@ mod tests {
         assert_eq!(
             line,
             "key=\"\\0c\" value=null (not decoded: kind 99 is not known)"
+        );
+        let line = shown(Decoder::Metadata, None, Some(Bytes::from_static(b"x")));
+        assert!(
+            line.starts_with("key=null value=\"x\" (not decoded: "),
+            "{line}"
         );
     }
 }

@@ -220,7 +220,11 @@ mod tests {
                     "abort v0 EndTxn",
                 ],
             ),
-            ("", ["cluster.id=", "version=1", "ledger 0 119"]),
+            (
+                "__cluster_metadata-0",
+                ["name: \"ledger\"", "leader change v0", "snapshot footer"],
+            ),
+            ("", ["cluster.id=", "metadata.version", "ledger 0 119"]),
         ] {
             let (result, text) = shown(&kafkas(dir), false);
             assert!(result.is_ok(), "{dir}: {text}");

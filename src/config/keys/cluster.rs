@@ -59,7 +59,7 @@ pub(super) const IDENTITY: &[Key] = &[
     key("controlled.shutdown.enable", Boolean, Some("true"), Any, ReadOnly, NotYet,
         "Moves leaders away before a broker stops."),
     key("metadata.log.dir", String, None, Any, ReadOnly, Enforced,
-        "Directory of the metadata log; the first log directory unless set."),
+        "Directory of the metadata log, one of log.dirs; the first of them unless set."),
     key("metadata.log.segment.bytes", Int, Some("1073741824"), AtLeast(8_388_608), ReadOnly, NotYet,
         "Size at which the metadata log starts a new segment."),
     key("metadata.log.segment.ms", Long, Some("604800000"), Any, ReadOnly, NotYet,

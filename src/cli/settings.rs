@@ -1,0 +1,216 @@
+//! From file, environment and command line to one set of properties.
+
+use super::args::RunArgs;
+use super::{Failure, file};
+use crate::config::{FromEnv, Properties};
+use crate::runtime::Disk;
+
+/// What a broker shall run with, and what it should say about where that came from.
+pub(super) struct Settings {
+    pub(super) properties: Properties,
+    pub(super) env: FromEnv,
+}
+
+/// The environment, as far as it is text.
+pub(super) fn variables() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// Puts every source over the one before: file or defaults, environment, `--listen` and `--data`,
+/// `--set`.
+pub(super) fn gather(
+    args: &RunArgs,
+    disk: &dyn Disk,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Result<Settings, Failure> {
+    let mut properties = match &args.file {
+        Some(path) => file::read(disk, path)?,
+        None => Properties::embedded(),
+    };
+    let mut env = Properties::from_env(variables);
+    properties.merge(std::mem::take(&mut env.properties));
+    if let Some(address) = &args.listen {
+        listen(&mut properties, address)?;
+    }
+    if let Some(dir) = &args.data {
+        let dir = dir
+            .to_str()
+            .ok_or_else(|| Failure::input("--data: the path is no UTF-8"))?;
+        if dir.is_empty() || dir.contains(',') {
+            return Err(Failure::input(format!(
+                "--data '{dir}': one directory, without commas"
+            )));
+        }
+        properties.set("log.dirs", dir);
+        properties.remove("metadata.log.dir");
+    }
+    file::set(&mut properties, &args.set).map_err(Failure::input)?;
+    Ok(Settings { properties, env })
+}
+
+/// One plain listener, instead of all that were configured.
+fn listen(properties: &mut Properties, address: &str) -> Result<(), Failure> {
+    let wrong = || {
+        Failure::input(format!(
+            "--listen '{address}': expected HOST:PORT, such as localhost:9092"
+        ))
+    };
+    let (host, port) = match address.rsplit_once(':') {
+        Some((host, port)) => (host, port),
+        None => ("localhost", address),
+    };
+    port.parse::<u16>().map_err(|_| wrong())?;
+    if host.contains([' ', ',', '/']) {
+        return Err(wrong());
+    }
+    // "Every interface" is no address that a client could be told; without a host the machine's
+    // name is advertised.
+    let host = if matches!(host, "0.0.0.0" | "[::]" | "::" | "*") {
+        ""
+    } else {
+        host
+    };
+    properties.set("listeners", format!("PLAINTEXT://{host}:{port}"));
+    for key in [
+        "advertised.listeners",
+        "inter.broker.listener.name",
+        "security.inter.broker.protocol",
+        "listener.security.protocol.map",
+        "controller.listener.names",
+        "early.start.listeners",
+    ] {
+        properties.remove(key);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::SetArgs;
+    use crate::config::BrokerConfig;
+    use crate::runtime::os::OsDisk;
+    use crate::runtime::write_whole;
+    use std::path::PathBuf;
+
+    fn args() -> RunArgs {
+        RunArgs {
+            file: None,
+            listen: None,
+            data: None,
+            set: SetArgs { set: Vec::new() },
+            log: None,
+            kafka_log_lines: false,
+        }
+    }
+
+    fn gathered(args: &RunArgs, env: &[(&str, &str)]) -> Result<Properties, Failure> {
+        let env = env
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        gather(args, &OsDisk, env).map(|settings| settings.properties)
+    }
+
+    fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("server.properties");
+        write_whole(&OsDisk, &path, text.as_bytes()).unwrap();
+        (dir, path)
+    }
+
+    #[test]
+    fn without_anything_the_embedded_default_runs() {
+        assert_eq!(gathered(&args(), &[]).unwrap(), Properties::embedded());
+    }
+
+    #[test]
+    fn each_source_lies_over_the_one_before() {
+        let (_dir, path) = file("num.partitions=1\nlog.dirs=/a\nnode.id=1\nbroker.rack=file");
+        let args = RunArgs {
+            file: Some(path),
+            data: Some("/d".into()),
+            set: SetArgs {
+                set: vec!["node.id=4".into(), "node.id=5".into()],
+            },
+            ..args()
+        };
+        let env = [
+            ("KAFKA_NUM_PARTITIONS", "2"),
+            ("KAFKA_LOG_DIRS", "/b"),
+            ("KAFKA_NODE_ID", "3"),
+        ];
+        let properties = gathered(&args, &env).unwrap();
+        let read: Vec<_> = properties.iter().collect();
+        assert_eq!(
+            read,
+            [
+                ("broker.rack", "file"),
+                ("log.dirs", "/d"),
+                ("node.id", "5"),
+                ("num.partitions", "2")
+            ]
+        );
+    }
+
+    #[test]
+    fn listen_replaces_every_listener_of_the_file() {
+        let (_dir, path) = file(
+            "process.roles=broker,controller\nlisteners=A://:1,CONTROLLER://:2\n\
+             advertised.listeners=A://h:1\ninter.broker.listener.name=A\n\
+             controller.listener.names=CONTROLLER\n\
+             listener.security.protocol.map=A:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        );
+        for (address, bound) in [
+            ("127.0.0.1:0", "PLAINTEXT://127.0.0.1:0"),
+            ("[::1]:5", "PLAINTEXT://[::1]:5"),
+            ("0.0.0.0:9", "PLAINTEXT://:9"),
+            (":9", "PLAINTEXT://:9"),
+            ("9093", "PLAINTEXT://localhost:9093"),
+        ] {
+            let args = RunArgs {
+                file: Some(path.clone()),
+                listen: Some(address.into()),
+                ..args()
+            };
+            let properties = gathered(&args, &[]).unwrap();
+            let (config, _) = BrokerConfig::from_properties(&properties).unwrap();
+            assert_eq!(config.listeners.bound.len(), 1);
+            assert_eq!(config.listeners.bound[0].to_string(), bound);
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_refused() {
+        for address in [
+            "",
+            "localhost",
+            "localhost:",
+            "a b:1",
+            "a:99999",
+            "http://a:1",
+        ] {
+            let args = RunArgs {
+                listen: Some(address.into()),
+                ..args()
+            };
+            assert!(
+                matches!(gathered(&args, &[]), Err(Failure::Input(_))),
+                "{address}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let args = RunArgs {
+            file: Some("/no/such/file".into()),
+            ..args()
+        };
+        let Err(Failure::Input(reason)) = gathered(&args, &[]) else {
+            panic!("it was read")
+        };
+        assert!(reason.starts_with("cannot read /no/such/file: "));
+    }
+}
