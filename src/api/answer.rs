@@ -31,12 +31,6 @@ pub enum Refusal {
         version: i16,
         error: DecodeError,
     },
-    #[error("{bytes} bytes follow the body of {api} version {version}")]
-    Trailing {
-        api: &'static str,
-        version: i16,
-        bytes: usize,
-    },
     #[error("a produce request that wants no answer failed")]
     Unacknowledged,
     #[error("the answer of {api} version {version} cannot be encoded: {error}")]
@@ -86,22 +80,14 @@ impl Call {
         }
     }
 
-    /// Reads the body to its end.
+    /// Reads the body. Bytes behind it are passed over, as Kafka does: it looks at what it knows.
     pub(super) fn request<Q: Message>(&mut self) -> Result<Q, Refusal> {
         let (api, version) = (self.key.name(), self.context.version);
-        let request = Q::decode(&mut self.body, version).map_err(|error| Refusal::Unreadable {
+        Q::decode(&mut self.body, version).map_err(|error| Refusal::Unreadable {
             api,
             version,
             error,
-        })?;
-        match self.body.remaining() {
-            0 => Ok(request),
-            bytes => Err(Refusal::Trailing {
-                api,
-                version,
-                bytes,
-            }),
-        }
+        })
     }
 
     /// Reads the body, has it handled, and answers.

@@ -29,8 +29,15 @@ impl Creations {
         }
     }
 
-    /// Has a topic created with the broker's defaults, unless that is under way.
+    /// Has a topic created, unless that is under way: an internal one as it has to be, any other with
+    /// the broker's defaults.
     pub fn begin(&self, name: &str) {
+        match name {
+            "__consumer_offsets" => return self.begin_offsets_topic(),
+            // Made by coordinators that this broker does not have.
+            "__transaction_state" | "__share_group_state" => return,
+            _ => {}
+        }
         self.begin_with(CreateTopic {
             name: name.to_owned(),
             partitions: -1,

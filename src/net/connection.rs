@@ -16,6 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// Answers gathered before they are sent although more requests wait in the buffer.
@@ -24,6 +25,8 @@ const REPLY_BYTES_MAX: u64 = 256 * 1024;
 const TURN_REQUESTS_MAX: u32 = 32;
 /// File bytes given to the kernel in one call: about 30 µs, so that one reader delays no other.
 const SEND_FILE_BYTES_MAX: usize = 256 * 1024;
+/// How long a large frame, for which memory was taken, may bring no byte.
+const STALLED_MAX: Duration = Duration::from_secs(30);
 /// A reply buffer larger than this is not kept.
 const REPLY_CAPACITY_MAX: usize = 64 * 1024;
 /// Request memory is counted in pieces of this size.
@@ -76,6 +79,8 @@ pub(super) enum Ended {
     Refused(#[from] CloseReason),
     #[error("{0}")]
     Socket(#[from] io::Error),
+    #[error("a large request stopped coming in")]
+    Stalled,
     #[error("the handler panicked")]
     Panicked,
 }
@@ -154,7 +159,9 @@ impl Connection {
         let permit = shared.request_memory.acquire_many(permits).await;
         while self.inbox.len() < frame {
             let missing = frame - self.inbox.len();
-            self.fill(missing, missing).await?;
+            // What is taken for this frame is missing elsewhere, so nobody may sit on it.
+            let filled = tokio::time::timeout(STALLED_MAX, self.fill(missing, missing)).await;
+            filled.map_err(|_| Ended::Stalled)??;
         }
         let handled = match framing::next(&mut self.inbox, self.shared.frame_bytes_max)? {
             Next::Whole(bytes) => self.handle(bytes).await,

@@ -152,7 +152,7 @@ impl Acceptor {
                 () = close.cancelled() => debug!(%addr, "closed an idle connection"),
                 ended = connection.serve() => match ended {
                     Ended::ByClient | Ended::Socket(_) => debug!(%addr, reason = %ended, "connection ended"),
-                    Ended::Frame(_) | Ended::Refused(_) => {
+                    Ended::Frame(_) | Ended::Refused(_) | Ended::Stalled => {
                         info!(%addr, reason = %ended, "closed a connection");
                     }
                     Ended::Panicked => error!(%addr, reason = %ended, "closed a connection"),
