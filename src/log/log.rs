@@ -720,8 +720,10 @@ impl Log {
         Ok(())
     }
 
+    /// The start comes along if it lay inside the batch that is cut.
     fn lower_ends(&self, end: Offset) {
         for bound in [
+            &self.shared.log_start,
             &self.shared.high_watermark,
             &self.shared.recovery_point,
             &self.shared.log_end,

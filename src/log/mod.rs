@@ -42,3 +42,6 @@ pub use manager::{
 pub use producers::{ActiveProducer, ProducerError};
 pub use recovery::Recovered;
 pub use view::{FirstBatch, LogSlice, LogView, TimestampOffset};
+
+#[cfg(test)]
+mod tests;

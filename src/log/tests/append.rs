@@ -1,0 +1,232 @@
+use super::*;
+use crate::record::TimestampType;
+
+#[test]
+fn batches_get_consecutive_offsets_and_the_leaders_epoch() {
+    let mut bed = Bed::small();
+    assert!(matches!(
+        bed.append(plain(3, NOW)),
+        Appended::Fresh {
+            base: Offset(0),
+            last: Offset(2),
+            log_append_time: None,
+            flush: FlushDue::No,
+        }
+    ));
+    bed.log
+        .append_as_leader(plain(1, NOW), LeaderEpoch(4), NOW)
+        .unwrap();
+    let batches = bed.batches(0);
+    assert_eq!(batches[1].header().base_offset, Offset(3));
+    assert_eq!(batches[1].header().leader_epoch, LeaderEpoch(4));
+    assert_eq!(bed.log.log_end(), Offset(4));
+    let epochs: Vec<(i32, i64)> = (bed.log.view().epochs().iter())
+        .map(|entry| (entry.epoch.0, entry.start.0))
+        .collect();
+    assert_eq!(epochs, [(0, 0), (4, 3)]);
+    assert!(matches!(
+        bed.log.append_as_leader(plain(1, NOW), LeaderEpoch(3), NOW),
+        Err(AppendError::StaleLeaderEpoch { .. })
+    ));
+}
+
+#[test]
+fn a_full_segment_is_closed_before_the_batch_that_does_not_fit() {
+    let mut bed = Bed::small();
+    bed.fill(60, 2);
+    let files = bed.files();
+    let logs: Vec<&String> = files.iter().filter(|name| name.ends_with(".log")).collect();
+    assert!(logs.len() > 3, "{files:?}");
+    for log in &logs {
+        assert!(len_of(&bed.dir().join(log)) <= 1_000);
+    }
+    // Closed segments have their indexes and begin with a producer snapshot; the open one has neither.
+    let closed = &logs[..logs.len() - 1];
+    for log in closed {
+        for suffix in [".index", ".timeindex"] {
+            assert!(files.contains(&log.replace(".log", suffix)), "{files:?}");
+        }
+    }
+    assert!(files.contains(&logs[1].replace(".log", ".snapshot")));
+    assert_eq!(bed.values(0).len(), 120);
+}
+
+#[test]
+fn a_segment_is_closed_by_the_age_of_its_messages_not_by_the_clock() {
+    let mut bed = Bed::new(LogConfig {
+        segment_ms: 1_000,
+        ..LogConfig::default()
+    });
+    bed.append(plain(1, NOW));
+    let much_later = NOW.plus_ms(1_000_000);
+    bed.log
+        .append_as_leader(plain(1, NOW.plus_ms(1_000)), LeaderEpoch(0), much_later)
+        .unwrap();
+    assert_eq!(bed.log.view().segment_count(), 1);
+    bed.append(plain(1, NOW.plus_ms(1_001)));
+    assert_eq!(bed.log.view().segment_count(), 2);
+    let flush = bed
+        .log
+        .append_as_leader(plain(1, NOW.plus_ms(9_999)), LeaderEpoch(0), much_later);
+    assert!(matches!(
+        flush,
+        Ok(Appended::Fresh {
+            flush: FlushDue::Soon,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn a_batch_larger_than_a_segment_is_refused_and_leaves_nothing() {
+    let mut bed = Bed::small();
+    let error = bed
+        .log
+        .append_as_leader(plain(100, NOW), LeaderEpoch(0), NOW)
+        .unwrap_err();
+    assert!(matches!(error, AppendError::LargerThanSegment { .. }));
+    assert_eq!(bed.log.log_end(), Offset(0));
+}
+
+#[test]
+fn the_leaders_time_is_told_where_it_was_stamped() {
+    let mut bed = Bed::small();
+    let config = LogConfig {
+        message_timestamp_type: TimestampType::LogAppendTime,
+        ..LogConfig::default()
+    };
+    let rules = config.produce_rules(NOW.plus_ms(7), ZstdUse::Allowed);
+    let batch = ValidBatch::parse(&plain(2, Timestamp(5)).to_bytes(), &rules).unwrap();
+    assert!(matches!(
+        bed.append(batch),
+        Appended::Fresh {
+            log_append_time: Some(at),
+            ..
+        } if at == NOW.plus_ms(7)
+    ));
+    let batches = bed.batches(0);
+    let record = batches[0]
+        .records(Default::default())
+        .next()
+        .unwrap()
+        .unwrap();
+    assert_eq!(record.timestamp, NOW.plus_ms(7));
+}
+
+#[test]
+fn a_sync_is_due_when_enough_records_came_or_a_segment_was_closed() {
+    let mut bed = Bed::new(LogConfig {
+        flush_messages: 3,
+        ..LogConfig::default()
+    });
+    let due = |appended| match appended {
+        Appended::Fresh { flush, .. } => flush,
+        Appended::Duplicate { .. } => panic!("not sent twice"),
+    };
+    assert_eq!(due(bed.append(plain(2, NOW))), FlushDue::No);
+    assert_eq!(due(bed.append(plain(1, NOW))), FlushDue::Now);
+    bed.log.flush().unwrap();
+    assert_eq!(bed.log.recovery_point(), Offset(3));
+    assert_eq!(due(bed.append(plain(1, NOW))), FlushDue::No);
+}
+
+#[test]
+fn a_sync_that_began_before_a_cut_proves_nothing() {
+    let mut bed = Bed::small();
+    bed.fill(4, 1);
+    let flush = bed.log.begin_flush().unwrap().unwrap();
+    bed.log.truncate_to(Offset(2), NOW).unwrap();
+    bed.fill(2, 1);
+    let flushed = flush.run().unwrap();
+    bed.log.finish_flush(flushed);
+    assert_eq!(bed.log.recovery_point(), Offset(0));
+}
+
+#[test]
+fn a_follower_keeps_the_stamps_and_leaves_out_later_epochs() {
+    let mut leader = Bed::small();
+    leader.fill(3, 2);
+    leader
+        .log
+        .append_as_leader(plain(1, NOW), LeaderEpoch(7), NOW)
+        .unwrap();
+    let mut bytes = bytes::BytesMut::new();
+    for batch in leader.batches(0) {
+        bytes.extend_from_slice(batch.bytes());
+    }
+    let bytes = bytes.freeze();
+    let mut follower = Bed::small();
+    let appended = follower
+        .log
+        .append_as_follower(&bytes, LeaderEpoch(0), NOW)
+        .unwrap();
+    assert_eq!((appended.from, appended.end), (Offset(0), Offset(6)));
+    let appended =
+        follower
+            .log
+            .append_as_follower(&bytes.slice(bytes.len() - 70..), LeaderEpoch(7), NOW);
+    assert!(appended.is_err(), "no batch begins there");
+    let last = leader.batches(6).remove(0).into_bytes();
+    follower
+        .log
+        .append_as_follower(&last, LeaderEpoch(7), NOW)
+        .unwrap();
+    assert_eq!(follower.values(0), leader.values(0));
+    assert_eq!(follower.log.view().epochs(), leader.log.view().epochs());
+    assert!(matches!(
+        follower.log.append_as_follower(&last, LeaderEpoch(7), NOW),
+        Err(ReplicaAppendError::OutOfOrder { .. })
+    ));
+}
+
+#[test]
+fn a_broken_batch_from_a_leader_is_not_written() {
+    let mut leader = Bed::small();
+    leader.fill(1, 1);
+    let mut bytes = leader.batches(0).remove(0).into_bytes().to_vec();
+    *bytes.last_mut().unwrap() ^= 1;
+    let mut follower = Bed::small();
+    let bytes = Bytes::from(bytes);
+    assert!(matches!(
+        follower.log.append_as_follower(&bytes, LeaderEpoch(0), NOW),
+        Err(ReplicaAppendError::Corrupt(_))
+    ));
+    assert_eq!(follower.log.log_end(), Offset(0));
+}
+
+#[test]
+fn truncation_drops_the_tail_and_the_log_goes_on_from_there() {
+    let mut bed = Bed::small();
+    bed.fill(60, 2);
+    bed.log.advance_high_watermark(Offset(120));
+    bed.log.truncate_to(Offset(31), NOW).unwrap();
+    assert_eq!(bed.log.log_end(), Offset(30), "the whole batch goes");
+    assert_eq!(bed.log.high_watermark(), Offset(30));
+    assert_eq!(bed.values(0).len(), 30);
+    bed.fill(60, 2);
+    assert_eq!(bed.values(0).len(), 150);
+    let bed = bed.reopen(Shutdown::Unclean, 0);
+    assert_eq!(bed.log.log_end(), Offset(150));
+    assert_eq!(bed.recovered.bytes_cut, 0);
+}
+
+#[test]
+fn truncation_below_the_first_segment_starts_the_log_anew() {
+    let mut bed = Bed::small();
+    bed.fill(3, 2);
+    bed.log.restart_at(Offset(100), NOW).unwrap();
+    assert_eq!(bed.log.log_start(), Offset(100));
+    bed.fill(1, 2);
+    assert_eq!(bed.values(100).len(), 2);
+    bed.log.truncate_to(Offset(50), NOW).unwrap();
+    assert_eq!(
+        (bed.log.log_start(), bed.log.log_end()),
+        (Offset(50), Offset(50))
+    );
+    bed.fill(1, 1);
+    let bed = bed.reopen(Shutdown::Unclean, 0);
+    assert_eq!(
+        (bed.log.log_start(), bed.log.log_end()),
+        (Offset(50), Offset(51))
+    );
+}

@@ -1,0 +1,226 @@
+//! Tests of the log as a whole, on the machine's disk.
+
+mod append;
+mod manager;
+mod model;
+mod producers;
+mod read;
+mod recovery;
+mod retention;
+
+use super::*;
+use crate::record::{
+    Batch, BatchBuilder, BatchOptions, Batches, NewRecord, ProducerStamp, ValidBatch, ZstdUse,
+};
+use crate::runtime::{Open, Runtime, os, read_exact_at};
+use crate::types::{
+    LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, TopicName, TopicPartition,
+};
+use bytes::Bytes;
+use std::path::{Path, PathBuf};
+
+pub(super) const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+/// A log in a directory of its own, which it outlives on purpose: see [`Bed::reopen`].
+pub(super) struct Bed {
+    pub(super) log: Log,
+    pub(super) recovered: Recovered,
+    pub(super) config: LogConfig,
+    runtime: Runtime,
+    home: tempfile::TempDir,
+}
+
+pub(super) fn partition() -> TopicPartition {
+    TopicPartition::new(TopicName::parse("orders").unwrap(), 0)
+}
+
+impl Bed {
+    pub(super) fn new(config: LogConfig) -> Bed {
+        let home = tempfile::tempdir().unwrap();
+        let runtime = os::runtime();
+        let opening = Opening::new(partition(), config.clone(), NOW);
+        let dir = home.path().join("orders-0");
+        let (log, recovered) = Log::open(&runtime, &dir, opening).unwrap();
+        Bed {
+            log,
+            recovered,
+            config,
+            runtime,
+            home,
+        }
+    }
+
+    /// Small segments and a dense index, so that little data shows much.
+    pub(super) fn small() -> Bed {
+        Bed::new(LogConfig {
+            segment_bytes: 1_000,
+            index_interval_bytes: 100,
+            ..LogConfig::default()
+        })
+    }
+
+    pub(super) fn dir(&self) -> PathBuf {
+        self.home.path().join("orders-0")
+    }
+
+    /// Opens the same directory again, as a new process would.
+    pub(super) fn reopen(self, shutdown: Shutdown, recovery_point: i64) -> Bed {
+        self.reopen_with(shutdown, |opening| {
+            opening.recovery_point = Offset(recovery_point);
+        })
+    }
+
+    pub(super) fn reopen_with(self, shutdown: Shutdown, change: impl FnOnce(&mut Opening)) -> Bed {
+        let Bed {
+            log,
+            config,
+            runtime,
+            home,
+            ..
+        } = self;
+        drop(log);
+        let mut opening = Opening::new(partition(), config.clone(), NOW);
+        opening.shutdown = shutdown;
+        change(&mut opening);
+        let (log, recovered) = Log::open(&runtime, &home.path().join("orders-0"), opening).unwrap();
+        Bed {
+            log,
+            recovered,
+            config,
+            runtime,
+            home,
+        }
+    }
+
+    pub(super) fn append(&mut self, batch: ValidBatch) -> Appended {
+        self.log
+            .append_as_leader(batch, LeaderEpoch(0), NOW)
+            .unwrap()
+    }
+
+    /// Appends `count` batches of `records` records each.
+    pub(super) fn fill(&mut self, count: i64, records: i64) {
+        for _ in 0..count {
+            let at = self.log.log_end().0;
+            self.append(plain(records, NOW.plus_ms(at)));
+        }
+    }
+
+    pub(super) fn files(&self) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(self.dir())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Every batch that a consumer would get, from `from` on.
+    pub(super) fn batches(&self, from: i64) -> Vec<Batch> {
+        read_all(&self.log.view(), from)
+    }
+
+    pub(super) fn values(&self, from: i64) -> Vec<(i64, String)> {
+        let mut values = Vec::new();
+        for batch in self.batches(from) {
+            for record in batch.records(crate::record::DecodeLimits::default()) {
+                let record = record.unwrap();
+                let value = String::from_utf8(record.value.unwrap().to_vec()).unwrap();
+                values.push((record.offset.0, value));
+            }
+        }
+        values
+    }
+
+    /// Changes one byte of a file.
+    pub(super) fn flip(&self, name: &str, position: u64) {
+        let file = self.open(name);
+        let mut byte = [0];
+        read_exact_at(&*file, &mut byte, position).unwrap();
+        byte[0] ^= 0x40;
+        file.write_at(&mut [std::io::IoSlice::new(&byte)], position)
+            .unwrap();
+    }
+
+    pub(super) fn open(&self, name: &str) -> std::sync::Arc<dyn crate::runtime::File> {
+        self.runtime
+            .disk
+            .open(&self.dir().join(name), Open::Write)
+            .unwrap()
+    }
+}
+
+/// `count` records "0", "1" …, a millisecond apart.
+pub(super) fn plain(count: i64, first: Timestamp) -> ValidBatch {
+    built(BatchOptions::default(), count, first)
+}
+
+pub(super) fn built(options: BatchOptions, count: i64, first: Timestamp) -> ValidBatch {
+    let mut builder = BatchBuilder::new(options);
+    for index in 0..count {
+        builder.push(
+            first.plus_ms(index),
+            NewRecord {
+                key: Some(b"key"),
+                value: Some(index.to_string().as_bytes()),
+                headers: &[],
+            },
+        );
+    }
+    builder.build().unwrap()
+}
+
+/// A batch as a producer with an id sends it.
+pub(super) fn produced(id: i64, epoch: i16, sequence: i32, count: i64) -> ValidBatch {
+    from_client(built(stamped(id, epoch, sequence, false), count, NOW))
+}
+
+pub(super) fn transactional(id: i64, epoch: i16, sequence: i32, count: i64) -> ValidBatch {
+    from_client(built(stamped(id, epoch, sequence, true), count, NOW))
+}
+
+fn stamped(id: i64, epoch: i16, base_sequence: i32, transactional: bool) -> BatchOptions {
+    BatchOptions {
+        producer: ProducerStamp {
+            id: ProducerId(id),
+            epoch: ProducerEpoch(epoch),
+            base_sequence,
+        },
+        transactional,
+        ..BatchOptions::default()
+    }
+}
+
+pub(super) fn from_client(batch: ValidBatch) -> ValidBatch {
+    let rules = LogConfig::default().produce_rules(NOW, ZstdUse::Allowed);
+    ValidBatch::parse(&batch.to_bytes(), &rules).unwrap()
+}
+
+pub(super) fn read_all(view: &LogView, from: i64) -> Vec<Batch> {
+    let mut next = Offset(from);
+    let mut batches = Vec::new();
+    while next < view.log_end() {
+        let slice = view
+            .read(next, 200, view.log_end(), FirstBatch::Whole)
+            .unwrap();
+        assert!(!slice.is_empty(), "nothing at {next}");
+        let whole = Batches::of(bytes_of(&slice));
+        for batch in whole {
+            let batch = batch.unwrap();
+            batch.check_crc().unwrap();
+            next = batch.header().next_offset();
+            batches.push(batch);
+        }
+    }
+    batches
+}
+
+pub(super) fn bytes_of(slice: &LogSlice) -> Bytes {
+    let mut bytes = vec![0; slice.bytes.len];
+    read_exact_at(&*slice.bytes.file, &mut bytes, slice.bytes.position).unwrap();
+    bytes.into()
+}
+
+pub(super) fn len_of(path: &Path) -> u64 {
+    std::fs::metadata(path).unwrap().len()
+}
