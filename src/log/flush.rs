@@ -1,15 +1,18 @@
 //! Bringing a log to the disk, without the writer's lock.
 
 use super::epochs;
-use super::errors::FlushError;
+use super::errors::{FlushError, StorageError};
+use super::files;
 use super::health::Health;
-use crate::runtime::{Disk, File, Sync};
+use super::log::Log;
+use crate::runtime::{Disk, File, Open, Sync};
 use crate::types::Offset;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-/// A sync that is prepared. See [`super::Log::begin_flush`].
+/// A sync that is prepared. See [`Log::begin_flush`].
 #[must_use]
 pub struct Flush {
     pub(super) up_to: Offset,
@@ -95,5 +98,105 @@ impl Flush {
             self.disk.sync_dir(parent)?;
         }
         Ok(())
+    }
+}
+
+impl Log {
+    /// Prepares a sync of everything that is in the log now. `None` if there is nothing to sync.
+    ///
+    /// The sync itself ([`Flush::run`]) takes long and needs no lock; [`Log::finish_flush`] then moves
+    /// the recovery point.
+    pub fn begin_flush(&mut self) -> Result<Option<Flush>, StorageError> {
+        self.check_online()?;
+        let (from, up_to) = (self.recovery_point(), self.log_end());
+        let epochs = self.shared.epochs.read().unsaved();
+        if from == up_to && epochs.is_none() {
+            return Ok(None);
+        }
+        let mut synced = Vec::new();
+        let segments = self.shared.segments.load();
+        for segment in segments.iter() {
+            if segment.base != self.active.base && segment.end() > from {
+                synced.extend(segment.files()?);
+            }
+        }
+        synced.push(self.active.file.clone());
+        synced.extend(self.active.aborted.file()?);
+        if let Some(at) = self.snapshot_at
+            && at >= from
+        {
+            let path = files::named(&self.shared.dir, at, files::SNAPSHOT);
+            synced.push(self.disk.open(&path, Open::Write)?);
+        }
+        let metadata = self.shared.dir.join(files::PARTITION_METADATA);
+        if self.never_synced && self.disk.exists(&metadata) {
+            synced.push(self.disk.open(&metadata, Open::Write)?);
+        }
+        if epochs.is_some() {
+            self.shared.epochs.write().saved();
+        }
+        let flush = Flush {
+            up_to,
+            cuts: self.cuts,
+            disk: self.disk.clone(),
+            dir: self.shared.dir.clone(),
+            health: self.shared.health.clone(),
+            files: synced,
+            epochs,
+            sync_dir: self.dir_changed || self.never_synced,
+            sync_parent: self.never_synced,
+        };
+        self.dir_changed = false;
+        self.never_synced = false;
+        Ok(Some(flush))
+    }
+
+    /// Takes note of a sync that succeeded.
+    #[expect(clippy::needless_pass_by_value, reason = "a proof is used up")]
+    pub fn finish_flush(&mut self, flushed: Flushed) {
+        if flushed.cuts == self.cuts && flushed.up_to > self.recovery_point() {
+            self.shared
+                .recovery_point
+                .store(flushed.up_to.0, Ordering::Release);
+        }
+    }
+
+    /// Syncs everything that is in the log, here and now.
+    pub fn flush(&mut self) -> Result<(), StorageError> {
+        if let Some(flush) = self.begin_flush()? {
+            let flushed = flush.run()?;
+            self.finish_flush(flushed);
+        }
+        Ok(())
+    }
+
+    /// Leaves the directory as a clean stop should: indexes complete, producers saved, all on disk.
+    /// Appends are refused from then on; reads go on.
+    pub fn close(&mut self) -> Result<(), StorageError> {
+        self.check_online()?;
+        let size = self.active.size();
+        if self.torn || self.config.preallocate {
+            self.active.file.set_len(size)?;
+        }
+        self.active.seal()?;
+        let end = self.log_end();
+        if !self.producers.is_empty() || self.snapshot_at.is_some() {
+            self.take_snapshot(end)?;
+        }
+        let indexes = self.active.files()?;
+        self.flush()?;
+        if let Some(epochs) = self.shared.epochs.read().unsaved() {
+            epochs::save(&*self.disk, &self.shared.dir, &epochs)?;
+        }
+        // The flush may have had nothing to do, or not these: index tails were written just now.
+        self.sync_or_fail(indexes)?;
+        self.shared.closed.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn sync_or_fail(&self, files: Vec<Arc<dyn File>>) -> Result<(), FlushError> {
+        Flush::only(files, &self.disk, &self.shared.dir, &self.shared.health)
+            .run()
+            .map(|_| ())
     }
 }

@@ -1,10 +1,8 @@
 //! One partition's log: the owner of its directory and the only code that writes it.
 
 use super::config::LogConfig;
-use super::epochs;
-use super::errors::{AppendError, FlushError, OpenError, ReplicaAppendError, StorageError};
+use super::errors::{AppendError, OpenError, ReplicaAppendError, StorageError};
 use super::files;
-use super::flush::Flush;
 use super::health::{Health, Trash};
 use super::index::AbortedEntry;
 use super::producers::{ActiveProducer, EndedTransaction, Producers, Verdict, snapshot};
@@ -19,7 +17,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::RwLock;
 use std::io::{self, IoSlice};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
@@ -129,31 +127,31 @@ pub struct ReplicaAppended {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Log {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     pub(super) disk: Arc<dyn Disk>,
     rng: Arc<dyn Rng>,
     pub(super) config: LogConfig,
     pub(super) trash: Arc<Trash>,
-    producers: Producers,
-    active: Arc<Segment>,
-    roll: RollClock,
+    pub(super) producers: Producers,
+    pub(super) active: Arc<Segment>,
+    pub(super) roll: RollClock,
     /// Offset of the newest producer snapshot.
-    snapshot_at: Option<Offset>,
+    pub(super) snapshot_at: Option<Offset>,
     /// Files were made, renamed or removed since the directory was last synced.
     pub(super) dir_changed: bool,
-    /// The directory itself was made since it was last synced.
-    dir_is_new: bool,
+    /// Since the log was opened, nothing was synced: the directory itself may not be on disk yet.
+    pub(super) never_synced: bool,
     /// A failed append left bytes after the end that could not be cut off.
-    torn: bool,
+    pub(super) torn: bool,
     /// How often the log was cut; a sync that began before a cut proves nothing after it.
-    cuts: u64,
+    pub(super) cuts: u64,
 }
 
 /// When the active segment has to be closed by age.
-struct RollClock {
+pub(super) struct RollClock {
     created: Timestamp,
     /// Max timestamp of the segment's first batch, once it is known.
-    first: Option<Timestamp>,
+    pub(super) first: Option<Timestamp>,
     jitter_ms: i64,
 }
 
@@ -172,10 +170,7 @@ impl Log {
 
     fn open_in(runtime: &Runtime, dir: &Path, opening: Opening) -> io::Result<(Log, Recovered)> {
         let disk = runtime.disk.clone();
-        let dir_is_new = !disk.exists(dir);
-        if dir_is_new {
-            disk.create_dir_all(dir)?;
-        }
+        disk.create_dir_all(dir)?;
         let loaded = recovery::load(&disk, dir, &opening)?;
         let Opening {
             partition,
@@ -228,7 +223,7 @@ impl Log {
             },
             snapshot_at,
             dir_changed: true,
-            dir_is_new,
+            never_synced: true,
             torn: false,
             cuts: 0,
         };
@@ -465,7 +460,7 @@ impl Log {
         }
     }
 
-    fn publish_unstable(&self) {
+    pub(super) fn publish_unstable(&self) {
         let first = (self.producers.first_unstable()).map_or(NO_UNSTABLE, |first| first.0);
         self.shared.first_unstable.store(first, Ordering::Release);
     }
@@ -577,7 +572,8 @@ impl Log {
         if empty {
             // Nothing was ever written to it; its name would stand for offsets that do not follow.
             segments.pop();
-            self.discard(&[self.active.clone()], now);
+            let active = self.active.clone();
+            self.discard(std::slice::from_ref(&active), now);
         } else {
             self.active.seal()?;
             if self.config.preallocate {
@@ -588,17 +584,13 @@ impl Log {
         segments.push(segment.clone());
         self.shared.segments.store(Arc::new(segments));
         self.active = segment;
-        self.roll = RollClock {
-            created: now,
-            first: None,
-            jitter_ms: self.draw_jitter(),
-        };
+        self.restart_clock(now);
         self.dir_changed = true;
         tracing::debug!(partition = %self.partition(), base = base.0, "rolled a new segment");
         Ok(())
     }
 
-    fn new_segment(&self, base: Offset) -> io::Result<Segment> {
+    pub(super) fn new_segment(&self, base: Offset) -> io::Result<Segment> {
         let path = files::named(&self.shared.dir, base, files::LOG);
         let file = self.disk.open(&path, Open::Truncate)?;
         if self.config.preallocate {
@@ -607,6 +599,14 @@ impl Log {
         let segment = Segment::new(&self.disk, &self.shared.dir, base, file, false)?;
         segment.reset()?;
         Ok(segment)
+    }
+
+    pub(super) fn restart_clock(&mut self, now: Timestamp) {
+        self.roll = RollClock {
+            created: now,
+            first: None,
+            jitter_ms: self.draw_jitter(),
+        };
     }
 
     fn draw_jitter(&self) -> i64 {
@@ -618,7 +618,7 @@ impl Log {
     }
 
     /// Writes the producers' state as of `end`, unless that was done.
-    fn take_snapshot(&mut self, end: Offset) -> io::Result<()> {
+    pub(super) fn take_snapshot(&mut self, end: Offset) -> io::Result<()> {
         if self.snapshot_at != Some(end) {
             snapshot::write(&*self.disk, &self.shared.dir, end, &self.producers)?;
             self.snapshot_at = Some(end);
@@ -627,222 +627,7 @@ impl Log {
         Ok(())
     }
 
-    /// Takes segments' files out of the way: renamed now, removed after the delay. The log no longer
-    /// counts on them, so a failure is only told.
-    pub(super) fn discard(&mut self, segments: &[Arc<Segment>], now: Timestamp) {
-        const SUFFIXES: [&str; 5] = [
-            files::LOG,
-            files::OFFSET_INDEX,
-            files::TIME_INDEX,
-            files::TXN_INDEX,
-            files::SNAPSHOT,
-        ];
-        let due = now.plus_ms(self.config.file_delete_delay_ms);
-        // Newest first: if the broker dies in between, no hole is left in the log.
-        for segment in segments.iter().rev() {
-            for suffix in SUFFIXES.iter().rev() {
-                let path = files::named(&self.shared.dir, segment.base, suffix);
-                let mut aside = path.clone().into_os_string();
-                aside.push(files::DELETED);
-                let aside = PathBuf::from(aside);
-                match self.disk.rename(&path, &aside) {
-                    Ok(()) => self.trash.put(due, aside),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => {
-                        tracing::warn!(path = %path.display(), %error, "could not delete");
-                    }
-                }
-            }
-        }
-        self.dir_changed = true;
-    }
-
-    /// Drops all batches from `to` on, and the batch that holds it. The high watermark follows down.
-    pub fn truncate_to(&mut self, to: Offset, now: Timestamp) -> Result<(), StorageError> {
-        self.check_online()?;
-        if to >= self.log_end() {
-            return Ok(());
-        }
-        self.cuts += 1;
-        let segments = self.shared.segments.load_full();
-        if segments.first().is_some_and(|first| to < first.base) {
-            return self.restart_at(to, now);
-        }
-        let kept = segments.partition_point(|segment| segment.base <= to);
-        let (kept, dropped) = segments.split_at(kept);
-        let active = kept.last().expect("one segment begins at or below").clone();
-        let cut = active.locate(to)?.map_or(to, |place| place.base.min(to));
-        // Readers must not look beyond before the bytes go.
-        self.lower_ends(cut);
-        self.shared.segments.store(Arc::new(kept.to_vec()));
-        self.active = active;
-        self.discard(dropped, now);
-        let end = self.active.truncate(to)?;
-        assert!(end == cut, "the cut is where it was planned");
-        self.roll.first = None;
-        self.shared.epochs.write().truncate_end(end);
-        self.remove_snapshots(|at| at > end)?;
-        let start = self.log_start();
-        let (producers, snapshot_at) =
-            recovery::rebuild_producers(&*self.disk, &self.shared.dir, kept, start, end)?;
-        self.producers = producers;
-        self.snapshot_at = snapshot_at;
-        self.producers.settle(self.high_watermark());
-        self.publish_unstable();
-        self.check();
-        Ok(())
-    }
-
-    /// Drops everything and goes on at `at`, as a replica does that has fallen behind its leader's log.
-    pub fn restart_at(&mut self, at: Offset, now: Timestamp) -> Result<(), StorageError> {
-        self.check_online()?;
-        self.cuts += 1;
-        let old = self.shared.segments.load_full();
-        self.shared.log_start.store(at.0, Ordering::Release);
-        self.shared.log_end.store(at.0, Ordering::Release);
-        self.shared.high_watermark.store(at.0, Ordering::Release);
-        self.shared.recovery_point.store(at.0, Ordering::Release);
-        self.discard(&old, now);
-        self.remove_snapshots(|_| true)?;
-        let segment = Arc::new(self.new_segment(at)?);
-        self.shared.segments.store(Arc::new(vec![segment.clone()]));
-        self.active = segment;
-        self.roll = RollClock {
-            created: now,
-            first: None,
-            jitter_ms: self.draw_jitter(),
-        };
-        self.producers = Producers::new();
-        self.snapshot_at = None;
-        self.publish_unstable();
-        self.shared.epochs.write().clear();
-        self.check();
-        Ok(())
-    }
-
-    /// The start comes along if it lay inside the batch that is cut.
-    fn lower_ends(&self, end: Offset) {
-        for bound in [
-            &self.shared.log_start,
-            &self.shared.high_watermark,
-            &self.shared.recovery_point,
-            &self.shared.log_end,
-        ] {
-            if bound.load(Ordering::Relaxed) > end.0 {
-                bound.store(end.0, Ordering::Release);
-            }
-        }
-    }
-
-    pub(super) fn remove_snapshots(&self, doomed: impl Fn(Offset) -> bool) -> io::Result<()> {
-        for entry in self.disk.list(&self.shared.dir)? {
-            if let Some(at) = files::offset_of(&entry.name, files::SNAPSHOT)
-                && doomed(at)
-            {
-                files::remove_if_there(&*self.disk, &self.shared.dir.join(&entry.name))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Prepares a sync of everything that is in the log now. `None` if there is nothing to sync.
-    ///
-    /// The sync itself ([`Flush::run`]) takes long and needs no lock; [`Log::finish_flush`] then moves
-    /// the recovery point.
-    pub fn begin_flush(&mut self) -> Result<Option<Flush>, StorageError> {
-        self.check_online()?;
-        let (from, up_to) = (self.recovery_point(), self.log_end());
-        let epochs = self.shared.epochs.read().unsaved();
-        if from == up_to && epochs.is_none() && !self.dir_is_new {
-            return Ok(None);
-        }
-        let mut synced = Vec::new();
-        let segments = self.shared.segments.load();
-        for segment in segments.iter() {
-            if segment.base != self.active.base && segment.end() > from {
-                synced.extend(segment.files()?);
-            }
-        }
-        synced.push(self.active.file.clone());
-        synced.extend(self.active.aborted.file()?);
-        if let Some(at) = self.snapshot_at
-            && at >= from
-        {
-            let path = files::named(&self.shared.dir, at, files::SNAPSHOT);
-            synced.push(self.disk.open(&path, Open::Write)?);
-        }
-        let metadata = self.shared.dir.join(files::PARTITION_METADATA);
-        if self.dir_is_new && self.disk.exists(&metadata) {
-            synced.push(self.disk.open(&metadata, Open::Write)?);
-        }
-        if epochs.is_some() {
-            self.shared.epochs.write().saved();
-        }
-        let flush = Flush {
-            up_to,
-            cuts: self.cuts,
-            disk: self.disk.clone(),
-            dir: self.shared.dir.clone(),
-            health: self.shared.health.clone(),
-            files: synced,
-            epochs,
-            sync_dir: self.dir_changed,
-            sync_parent: self.dir_is_new,
-        };
-        self.dir_changed = false;
-        self.dir_is_new = false;
-        Ok(Some(flush))
-    }
-
-    /// Takes note of a sync that succeeded.
-    pub fn finish_flush(&mut self, flushed: super::flush::Flushed) {
-        if flushed.cuts == self.cuts && flushed.up_to > self.recovery_point() {
-            self.shared
-                .recovery_point
-                .store(flushed.up_to.0, Ordering::Release);
-        }
-    }
-
-    /// Syncs everything that is in the log, here and now.
-    pub fn flush(&mut self) -> Result<(), StorageError> {
-        if let Some(flush) = self.begin_flush()? {
-            let flushed = flush.run()?;
-            self.finish_flush(flushed);
-        }
-        Ok(())
-    }
-
-    /// Leaves the directory as a clean stop should: indexes complete, producers saved, all on disk.
-    /// Appends are refused from then on; reads go on.
-    pub fn close(&mut self) -> Result<(), StorageError> {
-        self.check_online()?;
-        let size = self.active.size();
-        if self.torn || self.config.preallocate {
-            self.active.file.set_len(size)?;
-        }
-        self.active.seal()?;
-        let end = self.log_end();
-        if !self.producers.is_empty() || self.snapshot_at.is_some() {
-            self.take_snapshot(end)?;
-        }
-        let indexes = self.active.files()?;
-        self.flush()?;
-        if let Some(epochs) = self.shared.epochs.read().unsaved() {
-            epochs::save(&*self.disk, &self.shared.dir, &epochs)?;
-        }
-        // The flush may have had nothing to do, or not these: index tails were written just now.
-        self.sync_or_fail(indexes)?;
-        self.shared.closed.store(true, Ordering::Release);
-        Ok(())
-    }
-
-    fn sync_or_fail(&self, files: Vec<Arc<dyn crate::runtime::File>>) -> Result<(), FlushError> {
-        Flush::only(files, &self.disk, &self.shared.dir, &self.shared.health)
-            .run()
-            .map(|_| ())
-    }
-
-    fn check_online(&self) -> Result<(), StorageError> {
+    pub(super) fn check_online(&self) -> Result<(), StorageError> {
         if self.shared.health.is_online() && !self.shared.closed.load(Ordering::Relaxed) {
             Ok(())
         } else {
@@ -850,20 +635,8 @@ impl Log {
         }
     }
 
-    fn log_dir(&self) -> &Path {
+    pub(super) fn log_dir(&self) -> &Path {
         self.shared.dir.parent().unwrap_or(&self.shared.dir)
-    }
-
-    pub(super) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
-
-    pub(super) fn producers_mut(&mut self) -> &mut Producers {
-        &mut self.producers
-    }
-
-    pub(super) fn republish_unstable(&self) {
-        self.publish_unstable();
     }
 
     fn segment_bytes(&self) -> u64 {

@@ -23,6 +23,7 @@ mod recovery;
 mod retention;
 mod scan;
 mod segment;
+mod truncation;
 mod view;
 
 pub use config::{CleanupPolicy, LogConfig};

@@ -54,7 +54,7 @@ impl Log {
         now: Timestamp,
         mut goes: impl FnMut(&Segment, Option<Offset>) -> io::Result<bool>,
     ) -> Result<usize, StorageError> {
-        let segments = self.shared().segments.load_full();
+        let segments = self.shared.segments.load_full();
         let mut count = 0;
         for (at, segment) in segments.iter().enumerate() {
             let next = segments.get(at + 1).map(|next| next.base);
@@ -72,11 +72,11 @@ impl Log {
             // There is always a segment to write to.
             self.roll(now)?;
         }
-        let segments = self.shared().segments.load_full();
+        let segments = self.shared.segments.load_full();
         let (doomed, kept) = segments.split_at(count);
         let start = kept.first().map_or(self.log_end(), |first| first.base);
         self.raise_log_start(start);
-        self.shared().segments.store(Arc::new(kept.to_vec()));
+        self.shared.segments.store(Arc::new(kept.to_vec()));
         tracing::info!(partition = %self.partition(), count, log_start = self.log_start().0, "deleted segments");
         self.discard(doomed, now);
         self.check();
@@ -101,10 +101,10 @@ impl Log {
         if to <= self.log_start() {
             return false;
         }
-        self.shared().log_start.store(to.0, Ordering::Release);
-        self.shared().epochs.write().truncate_start(to);
-        self.producers_mut().settle(to);
-        self.republish_unstable();
+        self.shared.log_start.store(to.0, Ordering::Release);
+        self.shared.epochs.write().truncate_start(to);
+        self.producers.settle(to);
+        self.publish_unstable();
         true
     }
 }

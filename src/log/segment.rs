@@ -357,7 +357,9 @@ impl Segment {
     /// Drops the batch that holds `to` and all after it. Gives the new end, at or below `to`.
     pub(super) fn truncate(&self, to: Offset) -> io::Result<Offset> {
         let Some(place) = self.locate(to)? else {
-            return Ok(self.end());
+            // A gap that compaction left at the segment's end.
+            self.growing.write().end = to;
+            return Ok(to);
         };
         let end = place.base.min(to);
         {

@@ -44,7 +44,11 @@ pub(super) fn read_i64(bytes: &mut &[u8]) -> Option<i64> {
     Some((raw >> 1) as i64 ^ -((raw & 1) as i64))
 }
 
-#[expect(clippy::cast_sign_loss, reason = "zig-zag")]
+#[expect(
+    clippy::cast_sign_loss,
+    clippy::cast_possible_truncation,
+    reason = "zig-zag; the last byte is below 128"
+)]
 pub(super) fn write_i64(out: &mut Vec<u8>, value: i64) {
     let mut raw = ((value << 1) ^ (value >> 63)) as u64;
     while raw >= 0x80 {

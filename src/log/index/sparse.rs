@@ -63,6 +63,7 @@ pub(in crate::log) struct SparseIndex<E> {
 }
 
 /// Where a search goes on: in the file, without a lock.
+#[derive(Clone, Copy)]
 pub(in crate::log) enum Found<E> {
     Here(Option<E>),
     InFile { entries: usize },

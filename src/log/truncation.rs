@@ -1,0 +1,150 @@
+//! Cutting a log's end off, and taking files out of the way.
+
+use super::errors::StorageError;
+use super::files;
+use super::log::Log;
+use super::producers::Producers;
+use super::recovery;
+use super::segment::Segment;
+use crate::types::{Offset, Timestamp};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl Log {
+    /// Drops all batches from `to` on, and the batch that holds it. The high watermark follows down.
+    pub fn truncate_to(&mut self, to: Offset, now: Timestamp) -> Result<(), StorageError> {
+        self.check_online()?;
+        self.or_offline(|log| log.truncate(to, now))
+    }
+
+    fn truncate(&mut self, to: Offset, now: Timestamp) -> io::Result<()> {
+        if to >= self.log_end() {
+            return Ok(());
+        }
+        self.cuts += 1;
+        let segments = self.shared.segments.load_full();
+        if segments.first().is_some_and(|first| to < first.base) {
+            return self.restart(to, now);
+        }
+        let kept = segments.partition_point(|segment| segment.base <= to);
+        let (kept, dropped) = segments.split_at(kept);
+        let active = kept.last().expect("one segment begins at or below").clone();
+        let cut = active.locate(to)?.map_or(to, |place| place.base.min(to));
+        // Readers must not look beyond before the bytes go.
+        self.lower_ends(cut);
+        self.shared.segments.store(Arc::new(kept.to_vec()));
+        self.active = active;
+        self.discard(dropped, now);
+        let end = self.active.truncate(to)?;
+        assert!(end == cut, "the cut is where it was planned");
+        self.roll.first = None;
+        self.shared.epochs.write().truncate_end(end);
+        self.remove_snapshots(|at| at > end)?;
+        let start = self.log_start();
+        let (producers, snapshot_at) =
+            recovery::rebuild_producers(&*self.disk, &self.shared.dir, kept, start, end)?;
+        self.producers = producers;
+        self.snapshot_at = snapshot_at;
+        self.producers.settle(self.high_watermark());
+        self.publish_unstable();
+        self.check();
+        Ok(())
+    }
+
+    /// Drops everything and goes on at `at`, as a replica does that has fallen behind its leader's log.
+    pub fn restart_at(&mut self, at: Offset, now: Timestamp) -> Result<(), StorageError> {
+        self.check_online()?;
+        self.or_offline(|log| log.restart(at, now))
+    }
+
+    fn restart(&mut self, at: Offset, now: Timestamp) -> io::Result<()> {
+        self.cuts += 1;
+        let old = self.shared.segments.load_full();
+        self.shared.log_start.store(at.0, Ordering::Release);
+        self.shared.log_end.store(at.0, Ordering::Release);
+        self.shared.high_watermark.store(at.0, Ordering::Release);
+        self.shared.recovery_point.store(at.0, Ordering::Release);
+        self.discard(&old, now);
+        self.remove_snapshots(|_| true)?;
+        let segment = Arc::new(self.new_segment(at)?);
+        self.shared.segments.store(Arc::new(vec![segment.clone()]));
+        self.active = segment;
+        self.restart_clock(now);
+        self.producers = Producers::new();
+        self.snapshot_at = None;
+        self.publish_unstable();
+        self.shared.epochs.write().clear();
+        self.check();
+        Ok(())
+    }
+
+    /// A cut that stops half way leaves ends and files that do not agree, so it takes the directory
+    /// offline; the next start finds the log's end anew.
+    fn or_offline(
+        &mut self,
+        cut: impl FnOnce(&mut Log) -> io::Result<()>,
+    ) -> Result<(), StorageError> {
+        let done = cut(self);
+        if let Err(error) = &done {
+            self.shared.health.fail(self.log_dir(), error);
+        }
+        Ok(done?)
+    }
+
+    /// The start comes along if it lay inside the batch that is cut.
+    fn lower_ends(&self, end: Offset) {
+        for bound in [
+            &self.shared.log_start,
+            &self.shared.high_watermark,
+            &self.shared.recovery_point,
+            &self.shared.log_end,
+        ] {
+            if bound.load(Ordering::Relaxed) > end.0 {
+                bound.store(end.0, Ordering::Release);
+            }
+        }
+    }
+
+    fn remove_snapshots(&self, doomed: impl Fn(Offset) -> bool) -> io::Result<()> {
+        for entry in self.disk.list(&self.shared.dir)? {
+            if let Some(at) = files::offset_of(&entry.name, files::SNAPSHOT)
+                && doomed(at)
+            {
+                files::remove_if_there(&*self.disk, &self.shared.dir.join(&entry.name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes segments' files out of the way: renamed now, removed after the delay. The log no longer
+    /// counts on them, so a failure is only told.
+    pub(super) fn discard(&mut self, segments: &[Arc<Segment>], now: Timestamp) {
+        const SUFFIXES: [&str; 5] = [
+            files::LOG,
+            files::OFFSET_INDEX,
+            files::TIME_INDEX,
+            files::TXN_INDEX,
+            files::SNAPSHOT,
+        ];
+        let due = now.plus_ms(self.config.file_delete_delay_ms);
+        // Newest first: if the broker dies in between, no hole is left in the log.
+        for segment in segments.iter().rev() {
+            for suffix in SUFFIXES.iter().rev() {
+                let path = files::named(&self.shared.dir, segment.base, suffix);
+                let mut aside = path.clone().into_os_string();
+                aside.push(files::DELETED);
+                let aside = PathBuf::from(aside);
+                match self.disk.rename(&path, &aside) {
+                    Ok(()) => self.trash.put(due, aside),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => {
+                        tracing::warn!(path = %path.display(), %error, "could not delete");
+                    }
+                }
+            }
+        }
+        self.dir_changed = true;
+    }
+}
