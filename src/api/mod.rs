@@ -18,13 +18,21 @@ mod describe_topic_partitions;
 mod errors;
 mod fetch;
 mod fetch_response;
+mod find_coordinator;
+mod groups;
+mod heartbeat;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
 mod list_offsets;
 mod list_partition_reassignments;
 mod metadata;
+mod offset_commit;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod operations;
 mod produce;
+mod sync_group;
 
 pub use answer::{Outcome, Refusal};
 pub use api_versions::FEATURES;
@@ -62,6 +70,13 @@ pub const ROWS: &[Row] = &[
     row(ApiKey::Fetch, 4, 18),
     row(ApiKey::ListOffsets, 1, 11),
     row(ApiKey::Metadata, 0, 13),
+    row(ApiKey::OffsetCommit, 2, 10),
+    row(ApiKey::OffsetFetch, 1, 10),
+    row(ApiKey::FindCoordinator, 0, 6),
+    row(ApiKey::JoinGroup, 0, 9),
+    row(ApiKey::Heartbeat, 0, 4),
+    row(ApiKey::LeaveGroup, 0, 5),
+    row(ApiKey::SyncGroup, 0, 5),
     row(ApiKey::ApiVersions, 0, 4),
     row(ApiKey::CreateTopics, 2, 7),
     row(ApiKey::DeleteTopics, 1, 6),
@@ -162,6 +177,28 @@ impl Api {
             }),
             ApiKey::Metadata => call.answer(reply, |request, context| {
                 metadata::handle(request, context, self.metadata_parts())
+            }),
+            ApiKey::FindCoordinator => call.answer(reply, |request, context| {
+                let create = || self.creations.begin_offsets_topic();
+                find_coordinator::handle(request, context, &self.image.load(), create)
+            }),
+            ApiKey::JoinGroup => call.answer(reply, |request, context| {
+                join_group::handle(&request, context, &self.groups)
+            }),
+            ApiKey::SyncGroup => call.answer(reply, |request, context| {
+                sync_group::handle(&request, context, &self.groups)
+            }),
+            ApiKey::Heartbeat => call.answer(reply, |request, context| {
+                heartbeat::handle(&request, context, &self.groups)
+            }),
+            ApiKey::LeaveGroup => call.answer(reply, |request, context| {
+                leave_group::handle(request, context, &self.groups)
+            }),
+            ApiKey::OffsetCommit => call.answer(reply, |request, context| {
+                offset_commit::handle(&request, context, &self.groups, &self.image.load())
+            }),
+            ApiKey::OffsetFetch => call.answer(reply, |request, context| {
+                offset_fetch::handle(request, context, &self.groups, &self.image)
             }),
             ApiKey::CreateTopics => call.answer(reply, |request, context| {
                 create_topics::handle(request, context, &self.controller, &self.config)
