@@ -27,6 +27,9 @@ const SINGLE_NODE: &[(&str, &str)] = &[
 /// What a key gets that Kafka demands and the user left out.
 const IDENTITY: &[(&str, &str)] = &[("process.roles", "broker,controller"), ("node.id", "1")];
 
+/// The least that `segment.bytes` of a topic may be.
+const SEGMENT_BYTES_MIN: u32 = 1024 * 1024;
+
 /// Keys that count replicas: none may ask for more than the one broker there is.
 const REPLICAS: &[&str] = &[
     "default.replication.factor",
@@ -126,6 +129,10 @@ pub(super) fn resolve(written: &Properties) -> Result<(BrokerConfig, Report), Co
         topic_defaults: topic_defaults(&read)?,
         properties: properties.clone(),
     };
+    if config.topic_defaults.cleanup_policy.compact {
+        let how = "compaction does not run yet: old values of a key stay".to_owned();
+        report.add("log.cleanup.policy", "compact", What::Differs { how });
+    }
     Ok((config, report))
 }
 
@@ -452,10 +459,19 @@ fn offsets(read: &Read<'_>) -> Result<OffsetsConfig, ConfigError> {
                 "0 (none), 1 (gzip), 2 (snappy), 3 (lz4) or 4 (zstd)",
             )
         })?;
+    // Kafka accepts less, and then no group ever finds a coordinator: the topic cannot be made.
+    let topic_segment_bytes = read.count("offsets.topic.segment.bytes");
+    if topic_segment_bytes < SEGMENT_BYTES_MIN {
+        return Err(ConfigError::value(
+            "offsets.topic.segment.bytes",
+            &topic_segment_bytes.to_string(),
+            format!("at least {SEGMENT_BYTES_MIN}, the smallest segment of a topic"),
+        ));
+    }
     Ok(OffsetsConfig {
         topic_partitions: read.count("offsets.topic.num.partitions"),
         topic_replication_factor: read.small("offsets.topic.replication.factor"),
-        topic_segment_bytes: read.count("offsets.topic.segment.bytes"),
+        topic_segment_bytes,
         topic_compression,
         retention_ms: read.long("offsets.retention.minutes") * 60 * 1000,
         retention_check_interval_ms: read.long("offsets.retention.check.interval.ms"),

@@ -150,6 +150,16 @@ fn an_unknown_key_is_reported_and_ignored() {
 }
 
 #[test]
+fn compaction_that_does_not_run_is_not_passed_over_in_silence() {
+    let (_, report) = from("log.cleanup.policy=compact,delete").unwrap();
+    assert!(
+        report
+            .to_string()
+            .contains("log.cleanup.policy: compaction does not run yet")
+    );
+}
+
+#[test]
 fn a_slip_in_a_key_is_answered_with_what_was_probably_meant() {
     let (_, report) = from("num.partitons=3\nretention.ms=1\nconfluent.license=x").unwrap();
     let summary = report.to_string();
@@ -256,6 +266,7 @@ fn contradictions_are_refused() {
         "inter.broker.listener.name=OTHER",
         "inter.broker.listener.name=PLAINTEXT\nsecurity.inter.broker.protocol=PLAINTEXT",
         "offsets.topic.compression.codec=9",
+        "offsets.topic.segment.bytes=1000",
     ] {
         assert!(from(text).is_err(), "{text}");
     }

@@ -16,7 +16,7 @@ pub(super) const GROUPS: &[Key] = &[
         "Replicas of the topic of committed offsets."),
     key("offsets.topic.segment.bytes", Int, Some("104857600"), AtLeast(1), ReadOnly, Enforced,
         "Segment size of the topic of committed offsets."),
-    key("offsets.topic.compression.codec", Int, Some("0"), Any, ReadOnly, NotYet,
+    key("offsets.topic.compression.codec", Int, Some("0"), Any, ReadOnly, Enforced,
         "Codec of committed offsets: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd."),
     key("offsets.retention.minutes", Int, Some("10080"), AtLeast(1), ReadOnly, Enforced,
         "How long offsets are kept once their group is empty, in minutes."),

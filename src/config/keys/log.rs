@@ -53,8 +53,8 @@ pub(super) const LOGS: &[Key] = &[
         AtLeast(0), ReadOnly, Enforced,
         "How often the point up to which logs are synced is written down."),
     key("log.flush.start.offset.checkpoint.interval.ms", Int, Some("60000"),
-        AtLeast(0), ReadOnly, Enforced,
-        "How often the first offset of each log is written down."),
+        AtLeast(0), ReadOnly, NotApplicable,
+        "How often each log's first offset is written down; here with the point of the last sync."),
     key("log.segment.delete.delay.ms", Long, Some("60000"), AtLeast(0), ClusterWide, Enforced,
         "Pause between dropping a segment and removing its files."),
     key("log.preallocate", Boolean, Some("false"), Any, ClusterWide, Enforced,
@@ -79,8 +79,8 @@ pub(super) const LOGS: &[Key] = &[
     key("producer.id.expiration.ms", Int, Some("86400000"), AtLeast(1), ClusterWide, Enforced,
         "An idempotent producer idle for so long is forgotten."),
     key("producer.id.expiration.check.interval.ms", Int, Some("600000"),
-        AtLeast(1), ReadOnly, Enforced,
-        "How often idle producers are looked for."),
+        AtLeast(1), ReadOnly, NotApplicable,
+        "How often idle producers are looked for; here when a log is looked at for retention."),
 ];
 
 #[rustfmt::skip]
