@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(super) fn handle(
-    request: CreateTopicsRequest,
+    request: &CreateTopicsRequest,
     context: &RequestContext,
     controller: &Controller,
     config: &Arc<BrokerConfig>,

@@ -21,14 +21,14 @@ struct Named {
 }
 
 pub(super) fn handle(
-    request: DeleteTopicsRequest,
+    request: &DeleteTopicsRequest,
     context: &RequestContext,
     controller: &Controller,
     image: &ImageHandle,
     config: &BrokerConfig,
 ) -> Staged<DeleteTopicsResponse> {
     let version = context.version;
-    let asked = asked(&request, version);
+    let asked = asked(request, version);
     if !config.topics.delete {
         let code = if version < 3 {
             ErrorCode::InvalidRequest

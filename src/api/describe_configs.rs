@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(super) fn handle(
-    request: DescribeConfigsRequest,
+    request: &DescribeConfigsRequest,
     context: &RequestContext,
     image: &ImageHandle,
     config: &BrokerConfig,

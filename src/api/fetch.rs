@@ -31,10 +31,10 @@ pub(super) struct Parts<'a> {
     pub(super) bytes_max: u32,
 }
 
-pub(super) fn serve(mut call: Call, reply: &mut Reply, parts: Parts<'_>) -> Outcome {
+pub(super) fn serve(mut call: Call, reply: &mut Reply, parts: &Parts<'_>) -> Outcome {
     let back = call.back();
     match call.request() {
-        Ok(request) => back.send(handle(request, &call.context, parts), reply),
+        Ok(request) => back.send(handle(&request, &call.context, parts), reply),
         Err(refusal) => Outcome::Close(refusal),
     }
 }
@@ -61,9 +61,9 @@ struct Pass {
 }
 
 fn handle(
-    request: FetchRequest,
+    request: &FetchRequest,
     context: &RequestContext,
-    parts: Parts<'_>,
+    parts: &Parts<'_>,
 ) -> Staged<FetchAnswer> {
     let now = parts.runtime.clock.monotonic();
     let replica = request.replica_id.max(request.replica_state.replica_id);
@@ -113,7 +113,7 @@ fn handle(
     Staged::later(fetch.wait(now + wait))
 }
 
-fn session_request(request: FetchRequest, version: i16) -> SessionRequest {
+fn session_request(request: &FetchRequest, version: i16) -> SessionRequest {
     let uses_ids = version >= 13;
     let key = |name: &str, id| {
         if uses_ids {

@@ -12,7 +12,7 @@ use crate::protocol::messages::{InitProducerIdRequest, InitProducerIdResponse};
 use std::sync::Arc;
 
 pub(super) fn handle(
-    request: InitProducerIdRequest,
+    request: &InitProducerIdRequest,
     _context: &RequestContext,
     ids: &Arc<ProducerIds>,
 ) -> Staged<InitProducerIdResponse> {

@@ -31,7 +31,7 @@ pub(super) struct Parts<'a> {
 pub(super) fn handle(
     request: MetadataRequest,
     context: &RequestContext,
-    parts: Parts<'_>,
+    parts: &Parts<'_>,
 ) -> Staged<MetadataResponse> {
     let image = parts.image.load();
     let version = context.version;

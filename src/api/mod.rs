@@ -170,13 +170,13 @@ impl Api {
     fn dispatch(&self, call: Call, reply: &mut Reply) -> Outcome {
         match call.key {
             ApiKey::Produce => produce::serve(call, reply, &self.replicas, &self.image),
-            ApiKey::Fetch => fetch::serve(call, reply, self.fetch_parts()),
+            ApiKey::Fetch => fetch::serve(call, reply, &self.fetch_parts()),
             ApiKey::ApiVersions => api_versions::serve(call, reply, &self.image),
             ApiKey::ListOffsets => call.answer(reply, |request, context| {
                 list_offsets::handle(request, context, &self.replicas, &self.image)
             }),
             ApiKey::Metadata => call.answer(reply, |request, context| {
-                metadata::handle(request, context, self.metadata_parts())
+                metadata::handle(request, context, &self.metadata_parts())
             }),
             ApiKey::FindCoordinator => call.answer(reply, |request, context| {
                 let create = || self.creations.begin_offsets_topic();
@@ -201,11 +201,11 @@ impl Api {
                 offset_fetch::handle(request, context, &self.groups, &self.image)
             }),
             ApiKey::CreateTopics => call.answer(reply, |request, context| {
-                create_topics::handle(request, context, &self.controller, &self.config)
+                create_topics::handle(&request, context, &self.controller, &self.config)
             }),
             ApiKey::DeleteTopics => call.answer(reply, |request, context| {
                 delete_topics::handle(
-                    request,
+                    &request,
                     context,
                     &self.controller,
                     &self.image,
@@ -213,13 +213,13 @@ impl Api {
                 )
             }),
             ApiKey::InitProducerId => call.answer(reply, |request, context| {
-                init_producer_id::handle(request, context, &self.producer_ids)
+                init_producer_id::handle(&request, context, &self.producer_ids)
             }),
             ApiKey::OffsetForLeaderEpoch => call.answer(reply, |request, _| {
                 offset_for_leader_epoch::handle(request, &self.replicas, &self.image)
             }),
             ApiKey::DescribeConfigs => call.answer(reply, |request, context| {
-                describe_configs::handle(request, context, &self.image, &self.config)
+                describe_configs::handle(&request, context, &self.image, &self.config)
             }),
             ApiKey::ListPartitionReassignments => call.answer(reply, |request, _| {
                 list_partition_reassignments::handle(&request, &self.image.load())

@@ -63,6 +63,11 @@ pub enum LoadError {
     BadState { path: PathBuf, reason: String },
     #[error("the metadata log was led by node {found}, this is node {expected}")]
     OtherLeader { found: i32, expected: NodeId },
+    #[error(
+        "the log begins at offset {0}, after a snapshot; Ottla cannot read metadata snapshots yet, so \
+         the metadata would be incomplete"
+    )]
+    CutAfterSnapshot(Offset),
     #[error("offset {offset}: {error}")]
     Record { offset: Offset, error: RecordError },
     #[error("offset {offset}: {error}")]
@@ -98,6 +103,9 @@ impl SingleQuorum {
         let epoch = LeaderEpoch(epoch.max(latest.get()) + 1);
         write_state(&runtime, &path, node, epoch)?;
 
+        if log.log_start() > Offset::ZERO {
+            return Err(LoadError::CutAfterSnapshot(log.log_start()));
+        }
         let loaded = replay(&log)?;
         let is_new = loaded.end == Offset::ZERO;
         info!(end = %loaded.end, topics = loaded.topic_count(), %epoch, "metadata loaded");
