@@ -166,6 +166,8 @@ fn check_each(written: &Properties, report: &mut Report) -> Vec<ConfigError> {
         };
         match key.status {
             Status::Enforced => {}
+            // What a node alone takes anyway is nothing to remark on.
+            Status::NotYet if SINGLE_NODE.contains(&(name, text.trim())) => {}
             Status::NotYet => report.add(name, text, What::NotEnforced),
             Status::NotApplicable => report.add(name, text, What::NotApplicable),
             Status::Refuse(reason) => {

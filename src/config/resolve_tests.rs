@@ -63,6 +63,12 @@ fn without_a_file_one_node_listens_on_localhost() {
 }
 
 #[test]
+fn the_embedded_default_has_nothing_to_report() {
+    let (_, report) = BrokerConfig::from_properties(&Properties::embedded()).unwrap();
+    assert_eq!(report, Report::default());
+}
+
+#[test]
 fn kafkas_own_sample_file_starts() {
     let (config, report) = from(SAMPLE).unwrap();
     assert_eq!(config.listeners.bound.len(), 1);
