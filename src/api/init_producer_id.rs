@@ -3,7 +3,7 @@
 //! Without a transactional id: a fresh id at epoch 0, each time. v3: a producer may name the id and
 //! epoch that it had; without a transactional id that makes no difference.
 //! Not done: transactional ids, which need the transaction coordinator. They are answered
-//! COORDINATOR_NOT_AVAILABLE, as by a broker that cannot have one.
+//! NOT_COORDINATOR, as by a broker that leads none of them.
 
 use super::context::{RequestContext, Staged};
 use crate::controller::ProducerIds;
@@ -22,7 +22,7 @@ pub(super) fn handle(
     }
     match request.transactional_id.as_deref() {
         Some("") => Staged::Ready(refused(ErrorCode::InvalidRequest)),
-        Some(_) => Staged::Ready(refused(ErrorCode::CoordinatorNotAvailable)),
+        Some(_) => Staged::Ready(refused(ErrorCode::NotCoordinator)),
         None => {
             let ids = ids.clone();
             Staged::later(async move {
