@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn a_tagged_field_of_any_length_has_its_length_in_front() {
         for len in [0usize, 1, 127, 128, 300, 16_383, 16_384, 70_000] {
-            let value: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
+            let value: Vec<u8> = (0..len).map(|at| u8::try_from(at % 251).unwrap()).collect();
             let mut out = BytesMut::from(&b"before"[..]);
             let mut tags = Tags::start(&mut out);
             tags.put(0, |out| {
