@@ -116,7 +116,8 @@ impl Log {
         let mut synced = Vec::new();
         let segments = self.shared.segments.load();
         for segment in segments.iter() {
-            if segment.base != self.active.base && segment.end() > from {
+            // One that ends at the recovery point was synced before it was closed, without its indexes.
+            if segment.base != self.active.base && segment.end() >= from {
                 synced.extend(segment.files()?);
             }
         }

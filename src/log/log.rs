@@ -567,19 +567,22 @@ impl Log {
         if empty && base == self.active.base {
             return Ok(());
         }
-        let segment = Arc::new(self.new_segment(base)?);
         let mut segments: Vec<Arc<Segment>> = self.shared.segments.load().to_vec();
-        if empty {
-            // Nothing was ever written to it; its name would stand for offsets that do not follow.
-            segments.pop();
-            let active = self.active.clone();
-            self.discard(std::slice::from_ref(&active), now);
-        } else {
+        if !empty {
             self.active.seal()?;
             if self.config.preallocate {
                 self.active.file.set_len(self.active.size())?;
             }
             self.take_snapshot(base)?;
+        }
+        // Last of all that can fail: if the disk is full, the old segment goes on, and no empty file may
+        // stand where its next batches belong.
+        let segment = Arc::new(self.new_segment(base)?);
+        if empty {
+            // Nothing was ever written to it; its name would stand for offsets that do not follow.
+            segments.pop();
+            let active = self.active.clone();
+            self.discard(std::slice::from_ref(&active), now);
         }
         segments.push(segment.clone());
         self.shared.segments.store(Arc::new(segments));
@@ -592,13 +595,21 @@ impl Log {
 
     pub(super) fn new_segment(&self, base: Offset) -> io::Result<Segment> {
         let path = files::named(&self.shared.dir, base, files::LOG);
-        let file = self.disk.open(&path, Open::Truncate)?;
-        if self.config.preallocate {
-            file.reserve(0, self.segment_bytes())?;
+        let made = self.disk.open(&path, Open::Truncate).and_then(|file| {
+            if self.config.preallocate {
+                file.reserve(0, self.segment_bytes())?;
+            }
+            let segment = Segment::new(&self.disk, &self.shared.dir, base, file, false)?;
+            segment.reset()?;
+            Ok(segment)
+        });
+        if made.is_err()
+            && let Err(error) = files::remove_if_there(&*self.disk, &path)
+        {
+            // The next start would take the file for the log's end.
+            self.shared.health.fail(self.log_dir(), &error);
         }
-        let segment = Segment::new(&self.disk, &self.shared.dir, base, file, false)?;
-        segment.reset()?;
-        Ok(segment)
+        made
     }
 
     pub(super) fn restart_clock(&mut self, now: Timestamp) {

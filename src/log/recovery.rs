@@ -16,7 +16,7 @@ use super::view::{floor, read_batch};
 use crate::record::BatchHeader;
 use crate::record::control::{self, ControlRecord, EndMarker, TransactionResult};
 use crate::runtime::{Disk, Open};
-use crate::types::Offset;
+use crate::types::{LeaderEpoch, Offset};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
@@ -147,14 +147,33 @@ impl Loader<'_> {
     ) -> io::Result<Option<Known>> {
         let first_unsure = match self.opening.shutdown {
             Shutdown::Clean => segments.len(),
-            Shutdown::Unclean => floor(segments, self.opening.recovery_point),
+            // A segment that ends at the recovery point may have been closed after the sync: its batches
+            // are on disk, the last of its indexes are not.
+            Shutdown::Unclean => floor(segments, Offset(self.opening.recovery_point.0 - 1)),
         };
+        if let Some(unsure) = segments.get(first_unsure) {
+            // The checkpoint may tell of batches that a power loss took, or brought back.
+            self.epochs.truncate_end(unsure.base);
+        }
         let mut producers: Option<Known> = None;
+        let mut epoch = None;
         for at in 0..segments.len() {
             let Some(segment) = segments.get(at).cloned() else {
                 break;
             };
             let next = segments.get(at + 1).map(|next| next.base);
+            if at > first_unsure && self.is_gapless() {
+                let end = at.checked_sub(1).and_then(|before| segments.get(before));
+                if end.is_some_and(|before| before.end() != segment.base) {
+                    // The end of the one before was lost, or this one was dropped and came back.
+                    tracing::warn!(
+                        partition = %self.opening.partition, base = segment.base.0,
+                        "segments that do not follow the one before are removed"
+                    );
+                    self.remove_from(segments, at)?;
+                    break;
+                }
+            }
             if at < first_unsure && producers.is_none() && self.trust(&segment, next, names)? {
                 continue;
             }
@@ -167,7 +186,7 @@ impl Loader<'_> {
                 }
             };
             let mut known = (state, snapshot_at);
-            let cut = self.check(&segment, &mut known.0)?;
+            let cut = self.check(&segment, &mut known.0, &mut epoch)?;
             if let Some(next) = next
                 && cut == 0
             {
@@ -179,14 +198,25 @@ impl Loader<'_> {
             }
             producers = Some(known);
             if cut > 0 {
-                for doomed in segments.drain(at + 1..) {
-                    self.recovered.segments_removed += 1;
-                    self.remove(&doomed)?;
-                }
+                self.remove_from(segments, at + 1)?;
                 break;
             }
         }
         Ok(producers)
+    }
+
+    /// Whether every batch begins where the one before ends: only compaction leaves gaps.
+    fn is_gapless(&self) -> bool {
+        !self.opening.config.cleanup.compact
+    }
+
+    fn remove_from(&mut self, segments: &mut Vec<Arc<Segment>>, at: usize) -> io::Result<()> {
+        // The newest first: what is left after a crash in between has no hole.
+        for doomed in segments.drain(at..).rev() {
+            self.recovered.segments_removed += 1;
+            self.remove(&doomed)?;
+        }
+        Ok(())
     }
 
     /// `false` if the segment has to be checked after all.
@@ -197,7 +227,8 @@ impl Loader<'_> {
         names: &BTreeSet<String>,
     ) -> io::Result<bool> {
         let size = segment.file.len()?;
-        if !has(names, segment.base, files::OFFSET_INDEX) {
+        let indexes = [files::OFFSET_INDEX, files::TIME_INDEX];
+        if !(indexes.iter()).all(|suffix| has(names, segment.base, suffix)) {
             return Ok(size == 0 && next.is_none());
         }
         if !segment.trust(size, next.unwrap_or(segment.base))? {
@@ -214,14 +245,39 @@ impl Loader<'_> {
     }
 
     /// Reads a whole segment again. Gives how many bytes had to be cut off.
-    fn check(&mut self, segment: &Arc<Segment>, producers: &mut Producers) -> io::Result<u64> {
+    /// `epoch` is that of the last batch checked before.
+    fn check(
+        &mut self,
+        segment: &Arc<Segment>,
+        producers: &mut Producers,
+        epoch: &mut Option<LeaderEpoch>,
+    ) -> io::Result<u64> {
         segment.reset()?;
         let len = segment.file.len()?;
         self.recovered.segments_checked += 1;
         self.recovered.bytes_checked += len;
         let mut scan = CrcScan::new(&*segment.file, len, segment.base);
         loop {
-            match scan.next()? {
+            let step = match scan.next()? {
+                // Whole batches, but of another past of this log: a power loss kept some of the writes
+                // from before a truncation and some from after it.
+                Step::Batch { position, header }
+                    if self.is_gapless() && header.base_offset != segment.end() =>
+                {
+                    Step::Bad {
+                        position,
+                        reason: "a batch does not follow the one before",
+                    }
+                }
+                Step::Batch { position, header } if Some(header.leader_epoch) < *epoch => {
+                    Step::Bad {
+                        position,
+                        reason: "a batch's leader epoch goes back",
+                    }
+                }
+                step => step,
+            };
+            match step {
                 Step::End => return Ok(0),
                 Step::Bad { position, reason } => {
                     let cut = len - position;
@@ -234,6 +290,7 @@ impl Loader<'_> {
                     return Ok(cut);
                 }
                 Step::Batch { position, header } => {
+                    *epoch = Some(header.leader_epoch);
                     let latest = self.epochs.latest();
                     if latest.is_none_or(|latest| header.leader_epoch > latest.epoch) {
                         self.epochs.assign(header.leader_epoch, header.base_offset);

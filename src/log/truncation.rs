@@ -36,7 +36,8 @@ impl Log {
         self.lower_ends(cut);
         self.shared.segments.store(Arc::new(kept.to_vec()));
         self.active = active;
-        self.discard(dropped, now);
+        let newest_first: Vec<Arc<Segment>> = dropped.iter().rev().cloned().collect();
+        self.discard(&newest_first, now);
         let end = self.active.truncate(to)?;
         assert!(end == cut, "the cut is where it was planned");
         self.roll.first = None;
@@ -66,7 +67,8 @@ impl Log {
         self.shared.log_end.store(at.0, Ordering::Release);
         self.shared.high_watermark.store(at.0, Ordering::Release);
         self.shared.recovery_point.store(at.0, Ordering::Release);
-        self.discard(&old, now);
+        let newest_first: Vec<Arc<Segment>> = old.iter().rev().cloned().collect();
+        self.discard(&newest_first, now);
         self.remove_snapshots(|_| true)?;
         let segment = Arc::new(self.new_segment(at)?);
         self.shared.segments.store(Arc::new(vec![segment.clone()]));
@@ -119,7 +121,8 @@ impl Log {
     }
 
     /// Takes segments' files out of the way: renamed now, removed after the delay. The log no longer
-    /// counts on them, so a failure is only told.
+    /// counts on them, so a failure is only told. In the order given: if the broker dies in between, no
+    /// hole may be left in the log.
     pub(super) fn discard(&mut self, segments: &[Arc<Segment>], now: Timestamp) {
         const SUFFIXES: [&str; 5] = [
             files::LOG,
@@ -129,9 +132,10 @@ impl Log {
             files::SNAPSHOT,
         ];
         let due = now.plus_ms(self.config.file_delete_delay_ms);
-        // Newest first: if the broker dies in between, no hole is left in the log.
-        for segment in segments.iter().rev() {
-            for suffix in SUFFIXES.iter().rev() {
+        for segment in segments {
+            // The batches first: without them the rest is removed at the next start, but a segment that
+            // had lost some of the rest would be trusted.
+            for suffix in SUFFIXES {
                 let path = files::named(&self.shared.dir, segment.base, suffix);
                 let mut aside = path.clone().into_os_string();
                 aside.push(files::DELETED);
