@@ -28,3 +28,6 @@ pub use valid::{
     InvalidBatch, Keys, Origin, ProduceRules, RecordError, RecordFault, TargetCompression,
     TimestampRules, TransactionVersion, ValidBatch, ZstdUse,
 };
+
+#[cfg(test)]
+mod tests;
