@@ -43,6 +43,9 @@ pub struct Opening {
     pub recovery_point: Offset,
     pub log_start: Offset,
     pub high_watermark: Offset,
+    /// Everything below was compacted, says the checkpoint, so offsets may be missing there even if the
+    /// topic is not compacted any more.
+    pub cleaned_end: Offset,
     /// The wall clock.
     pub now: Timestamp,
     pub health: Arc<Health>,
@@ -59,6 +62,7 @@ impl Opening {
             recovery_point: Offset::ZERO,
             log_start: Offset::ZERO,
             high_watermark: Offset::ZERO,
+            cleaned_end: Offset::ZERO,
             now,
             health: Arc::default(),
             trash: Arc::default(),
@@ -179,6 +183,7 @@ impl Log {
             recovery_point: _,
             log_start: _,
             high_watermark,
+            cleaned_end: _,
             now,
             health,
             trash,

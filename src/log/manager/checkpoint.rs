@@ -18,6 +18,8 @@ pub(super) const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 pub(super) const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
 /// Only of partitions whose start is above their first segment's base.
 pub(super) const LOG_STARTS: &str = "log-start-offset-checkpoint";
+/// Everything below was compacted.
+pub(super) const CLEANED_ENDS: &str = "cleaner-offset-checkpoint";
 
 pub(super) type Offsets = BTreeMap<TopicPartition, Offset>;
 

@@ -123,6 +123,7 @@ impl LogManager {
         let recovery_points = directory.checkpointed(disk, checkpoint::RECOVERY_POINTS);
         let high_watermarks = directory.checkpointed(disk, checkpoint::HIGH_WATERMARKS);
         let log_starts = directory.checkpointed(disk, checkpoint::LOG_STARTS);
+        let cleaned_ends = directory.checkpointed(disk, checkpoint::CLEANED_ENDS);
         let mut jobs = Vec::new();
         for entry in entries.into_iter().filter(|entry| entry.is_dir) {
             let path = directory.path.join(&entry.name);
@@ -151,6 +152,7 @@ impl LogManager {
                 recovery_point: at(&recovery_points),
                 log_start: at(&log_starts),
                 high_watermark: at(&high_watermarks),
+                cleaned_end: at(&cleaned_ends),
                 now,
                 health: directory.health.clone(),
                 trash: Arc::<Trash>::clone(&self.trash),

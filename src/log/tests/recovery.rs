@@ -247,3 +247,37 @@ fn a_broken_snapshot_is_left_out_and_the_state_is_found_in_the_batches() {
         Appended::Fresh { .. }
     ));
 }
+
+#[test]
+fn offsets_that_compaction_took_are_not_missed_even_if_the_topic_is_compacted_no_more() {
+    let mut bed = Bed::small();
+    bed.fill(2, 2);
+    let mut later = built(
+        BatchOptions {
+            base_offset: Offset(20),
+            leader_epoch: LeaderEpoch(0),
+            ..BatchOptions::default()
+        },
+        2,
+        NOW,
+    );
+    later.stamp(Offset(20), LeaderEpoch(0));
+    bed.log
+        .append_as_follower(&later.to_bytes(), LeaderEpoch(0), NOW)
+        .unwrap();
+    bed.fill(1, 1);
+    let bed = bed.reopen_with(Shutdown::Unclean, |opening| {
+        opening.cleaned_end = Offset(21)
+    });
+    assert_eq!(bed.log.log_end(), Offset(23));
+    let bed = bed.reopen_with(Shutdown::Unclean, |opening| {
+        opening.config.cleanup.compact = true;
+    });
+    assert_eq!(bed.log.log_end(), Offset(23));
+    let bed = bed.reopen(Shutdown::Unclean, 0);
+    assert_eq!(
+        bed.log.log_end(),
+        Offset(4),
+        "where nothing was compacted, a gap is a lost write"
+    );
+}
