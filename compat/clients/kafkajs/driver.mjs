@@ -1,0 +1,317 @@
+// The compatibility suite's program around kafkajs. compat/README.md describes the requests.
+
+import { createHash, randomUUID } from "node:crypto";
+import { createInterface } from "node:readline";
+import kafkajs from "kafkajs";
+import SnappyCodec from "kafkajs-snappy";
+
+const { CompressionCodecs, CompressionTypes, ConfigResourceTypes, Kafka, Partitioners, logLevel } = kafkajs;
+CompressionCodecs[CompressionTypes.Snappy] = SnappyCodec;
+
+const retry = { retries: 100, initialRetryTime: 100, maxRetryTime: 1000 };
+const kafka = new Kafka({ clientId: "compat", brokers: [process.argv[2]], logLevel: logLevel.NOTHING, retry });
+// An unknown topic is worth a retry to kafkajs; here it is an answer.
+const admin = kafka.admin({ retry: { ...retry, retries: 3 } });
+await admin.connect();
+const members = new Map();
+
+const emit = (answer) => process.stdout.write(JSON.stringify(answer) + "\n");
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+const text = (data) => (data == null ? null : data.toString());
+
+function reported(data) {
+  if (data != null && data.length > 128) {
+    return `md5:${createHash("md5").update(data).digest("hex")}:${data.length}`;
+  }
+  return text(data);
+}
+
+function record(topic, partition, message) {
+  const headers = Object.entries(message.headers ?? {}).flatMap(([key, value]) =>
+    [value].flat().map((one) => [key, text(one)]),
+  );
+  const { offset, timestamp, key, value } = message;
+  return [topic, partition, Number(offset), Number(timestamp), text(key), reported(value), headers];
+}
+
+async function describe_cluster() {
+  const seen = await admin.describeCluster();
+  const nodes = seen.brokers.map((b) => [b.nodeId, b.host, b.port]);
+  return { cluster_id: seen.clusterId, controller: seen.controller, nodes };
+}
+
+async function metadata() {
+  const seen = await describe_cluster();
+  const topics = {};
+  for (const { name, partitions } of (await admin.fetchTopicMetadata()).topics) {
+    topics[name] = partitions.map((p) => ({
+      id: p.partitionId,
+      leader: p.leader,
+      replicas: p.replicas,
+      isr: p.isr,
+    }));
+  }
+  return { ...seen, brokers: seen.nodes, topics };
+}
+
+async function create_topic({ topic, partitions, replication, configs }) {
+  const configEntries = Object.entries(configs).map(([name, value]) => ({ name, value }));
+  const wanted = { topic, numPartitions: partitions, replicationFactor: replication, configEntries };
+  // kafkajs answers false, without an error, when the topic is there already. The suite waits for
+  // the leaders by itself.
+  if (!(await admin.createTopics({ topics: [wanted], waitForLeaders: false }))) {
+    throw Object.assign(new Error("the topic exists"), { code: 36 });
+  }
+  return {};
+}
+
+async function delete_topic({ topic }) {
+  await admin.deleteTopics({ topics: [topic] });
+  return {};
+}
+
+async function describe_configs({ resource, name }) {
+  const type = resource === "topic" ? ConfigResourceTypes.TOPIC : ConfigResourceTypes.BROKER;
+  const found = await admin.describeConfigs({ resources: [{ type, name }], includeSynonyms: false });
+  const entries = {};
+  for (const entry of found.resources[0].configEntries) {
+    entries[entry.configName] = entry.configValue;
+  }
+  return { entries };
+}
+
+async function offsets({ topic, partition, at }) {
+  const found =
+    typeof at === "number"
+      ? await admin.fetchTopicOffsetsByTimestamp(topic, at)
+      : await admin.fetchTopicOffsets(topic);
+  const mine = found.find((p) => p.partition === partition);
+  return { offset: Number(at === "earliest" ? mine.low : mine.offset) };
+}
+
+function recordsOf(request) {
+  if (!request.generate) {
+    return request.records.map((r) => {
+      const headers = {};
+      for (const [key, value] of r.headers ?? []) {
+        (headers[key] ??= []).push(value);
+      }
+      return {
+        partition: r.partition,
+        key: r.key,
+        value: r.value ?? null,
+        headers,
+        timestamp: r.timestamp === undefined ? undefined : String(r.timestamp),
+      };
+    });
+  }
+  const { count, prefix, size, partitions } = request.generate;
+  return Array.from({ length: count }, (_, i) => ({
+    partition: partitions[i % partitions.length],
+    key: `k${i}`,
+    value: `${prefix}${i}`.padEnd(size, "."),
+  }));
+}
+
+async function produce(request) {
+  const config = request.config;
+  const codecs = { gzip: CompressionTypes.GZIP, snappy: CompressionTypes.Snappy };
+  const compression = codecs[config.codec] ?? CompressionTypes.None;
+  const acks = { 0: 0, 1: 1, all: -1 }[config.acks ?? "all"];
+  const producer = kafka.producer({
+    allowAutoTopicCreation: true,
+    idempotent: config.idempotent ?? false,
+    maxInFlightRequests: config.idempotent ? 1 : null,
+    createPartitioner: Partitioners.DefaultPartitioner,
+    retry,
+  });
+  await producer.connect();
+  const records = recordsOf(request);
+  const answer = { acks: new Array(records.length).fill(null), errors: [] };
+  const perChunk = request.rate_per_s ? Math.ceil(request.rate_per_s / 10) : 1000;
+  try {
+    for (let first = 0; first < records.length; ) {
+      // What is sent at once becomes one batch for each partition, so it stays under the limit.
+      let end = first;
+      for (let bytes = 0; end < records.length && end - first < perChunk; end++) {
+        bytes += 50 + (records[end].value?.length ?? 0);
+        if (end > first && bytes > (config.batch_bytes ?? 500_000)) break;
+      }
+      const messages = records.slice(first, end);
+      const began = Date.now();
+      try {
+        const sent = await producer.send({ topic: request.topic, acks, compression, messages });
+        const next = new Map(sent.map((p) => [p.partition, Number(p.baseOffset)]));
+        messages.forEach(({ partition }, i) => {
+          const offset = acks === 0 ? -1 : next.get(partition);
+          next.set(partition, offset + 1);
+          answer.acks[first + i] = [partition, offset];
+        });
+      } catch (error) {
+        messages.forEach((_, i) => answer.errors.push([first + i, code(error)]));
+      }
+      if (request.progress_every) {
+        emit({ id: request.id, event: "acked", count: end });
+      }
+      first = end;
+      if (request.rate_per_s) {
+        await sleep(Math.max(0, 100 - (Date.now() - began)));
+      }
+    }
+  } finally {
+    await producer.disconnect();
+  }
+  return answer;
+}
+
+function consumer(config, groupId, more) {
+  return kafka.consumer({
+    groupId,
+    minBytes: config.min_bytes ?? 1,
+    maxBytes: config.max_bytes ?? 10_485_760,
+    maxBytesPerPartition: config.partition_max_bytes ?? 1_048_576,
+    maxWaitTimeInMs: config.wait_ms ?? 500,
+    readUncommitted: config.isolation !== "read_committed",
+    heartbeatInterval: 1000,
+    retry,
+    ...more,
+  });
+}
+
+// kafkajs reads in groups only, so this is a group of one that seeks when it has joined.
+async function consume(request) {
+  const reader = consumer(request.config, `consume-${randomUUID()}`, {});
+  const records = [];
+  const starts = new Map();
+  for (const [topic, partition, from] of request.assign) {
+    const found = (await admin.fetchTopicOffsets(topic)).find((p) => p.partition === partition);
+    const offset = { beginning: found.low, end: found.high }[from] ?? String(from);
+    starts.set(`${topic}-${partition}`, { topic, partition, offset });
+  }
+  await reader.connect();
+  try {
+    const topics = [...new Set(request.assign.map(([topic]) => topic))];
+    await reader.subscribe({ topics, fromBeginning: (request.config.reset ?? "earliest") === "earliest" });
+    reader.on(reader.events.GROUP_JOIN, () => starts.forEach((start) => reader.seek(start)));
+    await reader.run({
+      autoCommit: false,
+      eachBatch: async ({ batch, resolveOffset }) => {
+        for (const message of batch.messages) {
+          if (starts.has(`${batch.topic}-${batch.partition}`)) {
+            records.push(record(batch.topic, batch.partition, message));
+          }
+          resolveOffset(message.offset);
+        }
+      },
+    });
+    const deadline = Date.now() + request.timeout_ms;
+    let late = request.produce_when_positioned;
+    const positioned = Date.now() + 2500;
+    while (records.length < request.count && Date.now() < deadline) {
+      await sleep(20);
+      if (late && Date.now() > positioned) {
+        const generate = { ...late, partitions: [late.partition] };
+        await produce({ topic: request.assign[0][0], generate, config: {} });
+        late = null;
+      }
+    }
+    return { records };
+  } finally {
+    await reader.disconnect();
+  }
+}
+
+async function join(request) {
+  const member = { records: [], assignment: [], error: null };
+  member.consumer = consumer(request, request.group, { sessionTimeout: request.session_ms });
+  const { GROUP_JOIN, REBALANCING, CRASH } = member.consumer.events;
+  member.consumer.on(GROUP_JOIN, ({ payload }) => {
+    member.assignment = Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) =>
+      partitions.map((partition) => [topic, partition]),
+    );
+  });
+  member.consumer.on(REBALANCING, () => (member.assignment = []));
+  member.consumer.on(CRASH, ({ payload }) => (member.error = code(payload.error)));
+  await member.consumer.connect();
+  await member.consumer.subscribe({ topics: request.topics, fromBeginning: request.reset === "earliest" });
+  members.set(request.member, member);
+  await member.consumer.run({
+    autoCommit: "auto_commit_ms" in request,
+    autoCommitInterval: request.auto_commit_ms,
+    eachBatch: async ({ batch, resolveOffset, heartbeat }) => {
+      for (const message of batch.messages) {
+        member.records.push(record(batch.topic, batch.partition, message));
+        resolveOffset(message.offset);
+      }
+      await heartbeat();
+    },
+  });
+  return {};
+}
+
+async function poll(request) {
+  await sleep(request.ms);
+  const answer = { members: {} };
+  for (const name of request.members) {
+    const member = members.get(name);
+    answer.members[name] = { records: member.records, assignment: member.assignment, error: member.error };
+    member.records = [];
+  }
+  return answer;
+}
+
+async function commit(request) {
+  const wanted = request.offsets.map(([topic, partition, offset]) => ({ topic, partition, offset: String(offset) }));
+  await members.get(request.member).consumer.commitOffsets(wanted);
+  return {};
+}
+
+async function committed(request) {
+  const topics = [...new Set(request.partitions.map(([topic]) => topic))];
+  const found = await admin.fetchOffsets({ groupId: request.group, topics });
+  const offsets = request.partitions.map(([topic, partition]) => {
+    const { partitions } = found.find((t) => t.topic === topic);
+    const offset = Number(partitions.find((p) => p.partition === partition).offset);
+    return offset >= 0 ? offset : null;
+  });
+  return { offsets };
+}
+
+async function close(request) {
+  await members.get(request.member).consumer.disconnect();
+  members.delete(request.member);
+  return {};
+}
+
+// Kafka's code, wherever kafkajs has put it.
+function code(error) {
+  if (error == null) return null;
+  if (typeof error.code === "number") return error.code;
+  return code(error.errors?.[0]) ?? code(error.cause) ?? code(error.originalError);
+}
+
+const operations = {
+  metadata,
+  create_topic,
+  delete_topic,
+  describe_configs,
+  describe_cluster,
+  offsets,
+  produce,
+  consume,
+  join,
+  poll,
+  commit,
+  committed,
+  close,
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const request = JSON.parse(line);
+  try {
+    emit({ ...(await operations[request.op](request)), id: request.id, ok: true });
+  } catch (error) {
+    emit({ id: request.id, ok: false, code: code(error), message: String(error?.message ?? error) });
+  }
+}
+process.exit(0);

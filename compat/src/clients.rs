@@ -1,0 +1,295 @@
+//! The real clients: which, at which version, how each is built and started, and what it lacks.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::checks::{Checked, Failure};
+use crate::driver::DriverCommand;
+
+/// A client library with a program of ours around it, in `compat/clients/<name>/`.
+pub(crate) struct Client {
+    pub(crate) name: &'static str,
+    /// The pinned release, as the program's lock file has it.
+    pub(crate) version: &'static str,
+    pub(crate) from: &'static str,
+    build: fn(&Places) -> Checked<DriverCommand>,
+    /// Scenarios that do not apply, and why.
+    pub(crate) lacks: &'static [(&'static str, &'static str)],
+}
+
+/// Where things are.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    /// The `compat/` folder of the source tree.
+    pub(crate) sources: PathBuf,
+    /// Where clients, jars, logs and data directories go.
+    pub(crate) cache: PathBuf,
+}
+
+impl Places {
+    pub(crate) fn kafka(&self) -> PathBuf {
+        self.cache.join("kafka")
+    }
+
+    fn client(&self, name: &str) -> PathBuf {
+        self.sources.join("clients").join(name)
+    }
+}
+
+impl Client {
+    /// Installs what is missing and answers how to start the program.
+    pub(crate) fn prepare(&self, places: &Places) -> Checked<DriverCommand> {
+        (self.build)(places).map_err(|Failure(why)| Failure(format!("{}: {why}", self.name)))
+    }
+
+    pub(crate) fn lacking(&self, scenario: &str) -> Option<&'static str> {
+        self.lacks
+            .iter()
+            .find(|(name, _)| *name == scenario)
+            .map(|(_, reason)| *reason)
+    }
+}
+
+pub(crate) const CLIENTS: &[Client] = &[
+    Client {
+        name: "java",
+        version: "4.3.1",
+        from: "Maven Central, kafka-clients",
+        build: java,
+        lacks: &[],
+    },
+    Client {
+        name: "rdkafka",
+        version: "0.39.0",
+        from: "crates.io, rdkafka (librdkafka 2.12.1)",
+        build: rdkafka,
+        lacks: &[
+            ("assignor-sticky", "librdkafka has no eager sticky assignor"),
+            (
+                "max-timestamp",
+                "the crate does not wrap ListOffsets by maximum timestamp",
+            ),
+            ("admin-cluster", "the crate does not wrap DescribeCluster"),
+            (
+                "admin-configs-unknown",
+                "the crate drops the error of a single resource",
+            ),
+        ],
+    },
+    Client {
+        name: "confluent-kafka",
+        version: "2.16.1",
+        from: "PyPI, confluent-kafka",
+        build: confluent,
+        lacks: &[("assignor-sticky", "librdkafka has no eager sticky assignor")],
+    },
+    Client {
+        name: "kafka-python",
+        version: "3.0.12",
+        from: "PyPI, kafka-python",
+        build: kafka_python,
+        lacks: &[
+            (
+                "static-fenced",
+                "kafka-python does not tell the application that it was fenced",
+            ),
+            (
+                "admin-configs-unknown",
+                "kafka-python drops the error of a single resource",
+            ),
+        ],
+    },
+    Client {
+        name: "franz-go",
+        version: "1.22.2",
+        from: "Go module proxy, github.com/twmb/franz-go",
+        build: franz_go,
+        lacks: &[],
+    },
+    Client {
+        name: "kafkajs",
+        version: "2.2.4",
+        from: "npm, kafkajs",
+        build: kafkajs,
+        lacks: &[
+            ("codec-lz4", "kafkajs has no lz4 codec of its own"),
+            ("codec-zstd", "kafkajs has no zstd codec of its own"),
+            (
+                "max-timestamp",
+                "kafkajs does not ask for the maximum timestamp",
+            ),
+            ("reset-none", "kafkajs always resets"),
+            ("assignor-range", "kafkajs assigns round robin only"),
+            ("assignor-sticky", "kafkajs assigns round robin only"),
+            ("assignor-cooperative", "kafkajs assigns round robin only"),
+            ("static-member", "kafkajs has no static membership"),
+            ("static-fenced", "kafkajs has no static membership"),
+        ],
+    },
+];
+
+/// Runs a command that must succeed; its output is part of the failure.
+pub(crate) fn run(command: &mut Command) -> Checked {
+    let output = command
+        .output()
+        .map_err(|e| Failure(format!("cannot run {:?}: {e}", command.get_program())))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.push_str(&String::from_utf8_lossy(&output.stderr));
+    let tail: Vec<&str> = text.lines().rev().take(30).collect();
+    let tail: Vec<&str> = tail.into_iter().rev().collect();
+    Err(Failure(format!(
+        "{command:?} failed with {}:\n{}",
+        output.status,
+        tail.join("\n")
+    )))
+}
+
+/// Does `work` unless it was done before for the same contents of `inputs`.
+fn once(stamp: &Path, inputs: &[PathBuf], work: impl FnOnce() -> Checked) -> Checked {
+    let mut contents = Vec::new();
+    for input in inputs {
+        contents.extend(std::fs::read(input)?);
+    }
+    let digest = format!("{:x}", md5::compute(&contents));
+    if std::fs::read_to_string(stamp).is_ok_and(|done| done == digest) {
+        return Ok(());
+    }
+    work()?;
+    std::fs::write(stamp, digest)?;
+    Ok(())
+}
+
+/// Apache Kafka's jars; the Java client, the tools and Kafka itself need them.
+pub(crate) fn kafka_jars(places: &Places) -> Checked {
+    let home = places.kafka();
+    let sources = places.sources.join("kafka");
+    run(Command::new(sources.join("setup.sh")).arg(&home))?;
+    std::fs::copy(sources.join("log4j2.yaml"), home.join("log4j2.yaml"))?;
+    Ok(())
+}
+
+fn java(places: &Places) -> Checked<DriverCommand> {
+    let home = places.kafka();
+    let source = places.client("java").join("Driver.java");
+    let classes = home.join("classes");
+    once(
+        &home.join("classes.stamp"),
+        std::slice::from_ref(&source),
+        || {
+            std::fs::create_dir_all(&classes)?;
+            run(Command::new("javac")
+                .args([
+                    "--release",
+                    "17",
+                    "-Xlint:all,-processing",
+                    "-Werror",
+                    "-proc:none",
+                ])
+                .arg("-cp")
+                .arg(format!("{}/libs/*", home.display()))
+                .arg("-d")
+                .arg(&classes)
+                .arg(&source))
+        },
+    )?;
+    let command = crate::broker::java_tool(&home);
+    let args = command
+        .get_args()
+        .map(|arg| arg.to_string_lossy().into_owned());
+    Ok(DriverCommand {
+        program: "java".into(),
+        args: args.chain(["Driver".into()]).collect(),
+    })
+}
+
+fn rdkafka(places: &Places) -> Checked<DriverCommand> {
+    let target = places.cache.join("rdkafka");
+    run(Command::new("cargo")
+        .args(["build", "--quiet", "--locked", "--manifest-path"])
+        .arg(places.client("rdkafka").join("Cargo.toml"))
+        .env("CARGO_TARGET_DIR", &target))?;
+    Ok(DriverCommand {
+        program: target.join("debug/ottla-compat-rdkafka"),
+        args: vec![],
+    })
+}
+
+fn python(places: &Places, name: &str) -> Checked<DriverCommand> {
+    let home = places.cache.join(name);
+    let sources = places.client(name);
+    let python = home.join("bin/python");
+    once(
+        &places.cache.join(format!("{name}.stamp")),
+        &[sources.join("requirements.txt")],
+        || {
+            run(Command::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(&home))?;
+            run(Command::new(&python)
+                .args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    "--no-deps",
+                ])
+                .args(["--only-binary", ":all:", "-r"])
+                .arg(sources.join("requirements.txt")))
+        },
+    )?;
+    let driver = sources.join("driver.py").display().to_string();
+    Ok(DriverCommand {
+        program: python,
+        args: vec!["-B".into(), driver],
+    })
+}
+
+fn confluent(places: &Places) -> Checked<DriverCommand> {
+    python(places, "confluent-kafka")
+}
+
+fn kafka_python(places: &Places) -> Checked<DriverCommand> {
+    python(places, "kafka-python")
+}
+
+fn franz_go(places: &Places) -> Checked<DriverCommand> {
+    let binary = places.cache.join("franz-go");
+    run(Command::new("go")
+        .args(["build", "-mod=readonly", "-o"])
+        .arg(&binary)
+        .arg(".")
+        .current_dir(places.client("franz-go")))?;
+    Ok(DriverCommand {
+        program: binary,
+        args: vec![],
+    })
+}
+
+fn kafkajs(places: &Places) -> Checked<DriverCommand> {
+    let home = places.cache.join("kafkajs");
+    let sources = places.client("kafkajs");
+    std::fs::create_dir_all(&home)?;
+    let lock = sources.join("package-lock.json");
+    once(
+        &places.cache.join("kafkajs.stamp"),
+        std::slice::from_ref(&lock),
+        || {
+            std::fs::copy(sources.join("package.json"), home.join("package.json"))?;
+            std::fs::copy(&lock, home.join("package-lock.json"))?;
+            run(Command::new("npm")
+                .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
+                .current_dir(&home))
+        },
+    )?;
+    // Modules are looked up beside the program's file, so it is copied to where they are.
+    let driver = home.join("driver.mjs");
+    std::fs::copy(sources.join("driver.mjs"), &driver)?;
+    Ok(DriverCommand {
+        program: "node".into(),
+        args: vec![driver.display().to_string()],
+    })
+}

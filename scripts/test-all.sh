@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# test-all.sh: proves the whole. The Rust part, a short fuzz run, and real clients against the broker.
+# Installs what is missing (scripts/install-tools.sh). Ends with one line: N passed, N failed.
+set -euo pipefail
+. "$(dirname "$0")/sections.sh"
+section "tools" scripts/install-tools.sh
+rust_sections
+section "fuzz" scripts/fuzz.sh "${FUZZ_SECONDS:-10}"
+section "compatibility" cargo run --quiet --package ottla-compat
+finish
