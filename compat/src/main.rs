@@ -7,7 +7,6 @@
     clippy::disallowed_methods,
     reason = "the suite drives real processes on the real clock and disk; it has no simulated run"
 )]
-
 #![expect(
     clippy::needless_pass_by_value,
     reason = "requests to the client programs are JSON literals, written where they are handed over"
