@@ -41,13 +41,25 @@ pub(super) struct Claimed {
     pub(super) meta: Option<MetaProperties>,
 }
 
+/// Makes `path` so that a power loss cannot take it, and all that will be synced in it, away again.
+fn create_durably(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    let is_missing = |dir: &&Path| !dir.as_os_str().is_empty() && !disk.exists(dir);
+    let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+    disk.create_dir_all(path)?;
+    for parent in missing.iter().filter_map(|dir| dir.parent()) {
+        let is_here = parent.as_os_str().is_empty();
+        disk.sync_dir(if is_here { Path::new(".") } else { parent })?;
+    }
+    Ok(())
+}
+
 /// Makes the directory if need be, takes its lock and reads whose it is.
 pub(super) fn claim(disk: &dyn Disk, path: &Path) -> Result<Claimed, ManagerError> {
     let unusable = |source| ManagerError::Unusable {
         dir: path.to_owned(),
         source,
     };
-    disk.create_dir_all(path).map_err(unusable)?;
+    create_durably(disk, path).map_err(unusable)?;
     let lock = disk.lock(&path.join(LOCK)).map_err(|error| {
         if error.kind() == io::ErrorKind::WouldBlock {
             ManagerError::Locked {

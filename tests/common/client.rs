@@ -1,0 +1,346 @@
+//! A small client over any byte stream: the operating system's TCP or the simulator's.
+
+use super::frames;
+use bytes::{Bytes, BytesMut};
+use ottla::protocol::messages::{
+    CreateTopicsRequest, CreateTopicsResponse, FetchRequest, FetchResponse, FindCoordinatorRequest,
+    FindCoordinatorResponse, InitProducerIdRequest, InitProducerIdResponse, OffsetCommitRequest,
+    OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse, ProduceRequest, ProduceResponse,
+    create_topics_request as create, fetch_request as fetch, offset_commit_request as commit,
+    offset_fetch_request as committed, produce_request as produce,
+};
+use ottla::protocol::{ErrorCode, Message, Text};
+use ottla::record::{BatchBuilder, BatchOptions, Batches, DecodeLimits, NewRecord, ProducerStamp};
+use ottla::types::{ProducerEpoch, ProducerId, Timestamp};
+use std::io;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// One connection. Requests are answered in order; [`Client::send`] and [`Client::receive`] may be
+/// used apart to have several under way.
+pub(crate) struct Client<S> {
+    pub stream: S,
+    sent: i32,
+    received: i32,
+}
+
+/// What a request was refused with.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refused(pub ErrorCode);
+
+/// Either the connection broke, so nobody knows what happened, or the broker refused.
+pub(crate) type Answer<T> = io::Result<Result<T, Refused>>;
+
+/// A record as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Read {
+    pub offset: i64,
+    pub value: Vec<u8>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub(crate) fn over(stream: S) -> Client<S> {
+        Client {
+            stream,
+            sent: 0,
+            received: 0,
+        }
+    }
+
+    /// Sends `request` and reads its answer.
+    pub(crate) async fn call<Q: Message, R: Message>(
+        &mut self,
+        request: &Q,
+        version: i16,
+    ) -> io::Result<R> {
+        self.send(request, version).await?;
+        self.receive(version).await
+    }
+
+    pub(crate) async fn send<Q: Message>(&mut self, request: &Q, version: i16) -> io::Result<()> {
+        self.sent += 1;
+        let frame = frames::frame(request, version, self.sent);
+        self.stream.write_all(&frame).await
+    }
+
+    /// Reads the answer to the oldest request that has none.
+    pub(crate) async fn receive<R: Message>(&mut self, version: i16) -> io::Result<R> {
+        let frame = self.frame().await?;
+        self.received += 1;
+        Ok(frames::response(frame, version, self.received))
+    }
+
+    /// One frame without its length.
+    pub(crate) async fn frame(&mut self) -> io::Result<Bytes> {
+        let len = self.stream.read_u32().await?;
+        let mut frame = BytesMut::zeroed(usize::try_from(len).expect("32 bits fit"));
+        self.stream.read_exact(&mut frame).await?;
+        Ok(frame.freeze())
+    }
+
+    /// Creates a topic with one replica; topic configuration as pairs.
+    pub(crate) async fn create_topic(
+        &mut self,
+        name: &str,
+        partitions: i32,
+        configs: &[(&'static str, &'static str)],
+    ) -> Answer<()> {
+        let request = CreateTopicsRequest {
+            topics: vec![create::CreatableTopic {
+                name: Text::copy(name),
+                num_partitions: partitions,
+                replication_factor: 1,
+                configs: configs
+                    .iter()
+                    .map(|(name, value)| create::CreatableTopicConfig {
+                        name: Text::from(*name),
+                        value: Some(Text::from(*value)),
+                    })
+                    .collect(),
+                ..Default::default()
+            }],
+            timeout_ms: 30_000,
+            validate_only: false,
+        };
+        let response: CreateTopicsResponse = self.call(&request, 7).await?;
+        Ok(checked(response.topics[0].error_code, ()))
+    }
+
+    /// Writes one batch; the offset of its first record.
+    pub(crate) async fn produce(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        acks: i16,
+        batch: Bytes,
+    ) -> Answer<i64> {
+        let request = produce_request(topic, partition, acks, batch);
+        let response: ProduceResponse = self.call(&request, 9).await?;
+        let answer = &response.responses[0].partition_responses[0];
+        Ok(checked(answer.error_code, answer.base_offset))
+    }
+
+    /// One fetch from `offset` on: the records and the high watermark.
+    pub(crate) async fn fetch(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+    ) -> Answer<(Vec<Read>, i64)> {
+        let response: FetchResponse = self
+            .call(&fetch_request(topic, partition, offset), 12)
+            .await?;
+        assert_eq!(response.error_code, 0);
+        let answer = &response.responses[0].partitions[0];
+        let records = records(answer.records.clone().unwrap_or_default());
+        Ok(checked(answer.error_code, (records, answer.high_watermark)))
+    }
+
+    /// Every record from `offset` up to the high watermark.
+    pub(crate) async fn read_all(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+    ) -> Answer<Vec<Read>> {
+        let mut all: Vec<Read> = Vec::new();
+        let mut next = offset;
+        loop {
+            let (records, high_watermark) = match self.fetch(topic, partition, next).await? {
+                Ok(fetched) => fetched,
+                Err(refused) => return Ok(Err(refused)),
+            };
+            // A fetch begins with the batch that holds the offset: it may start before it.
+            all.extend(records.into_iter().filter(|record| record.offset >= next));
+            next = all.last().map_or(offset, |record| record.offset + 1);
+            if next >= high_watermark {
+                return Ok(Ok(all));
+            }
+        }
+    }
+
+    /// Asks who coordinates the group; the first to ask has the offsets topic made.
+    pub(crate) async fn find_coordinator(&mut self, group: &str) -> Answer<()> {
+        let request = FindCoordinatorRequest {
+            coordinator_keys: vec![Text::copy(group)],
+            ..Default::default()
+        };
+        let response: FindCoordinatorResponse = self.call(&request, 4).await?;
+        Ok(checked(response.coordinators[0].error_code, ()))
+    }
+
+    /// Commits an offset as a client that assigns partitions to itself does.
+    pub(crate) async fn commit(
+        &mut self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+    ) -> Answer<()> {
+        let request = OffsetCommitRequest {
+            group_id: Text::copy(group),
+            topics: vec![commit::OffsetCommitRequestTopic {
+                name: Text::copy(topic),
+                partitions: vec![commit::OffsetCommitRequestPartition {
+                    partition_index: partition,
+                    committed_offset: offset,
+                    ..Default::default()
+                }],
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let response: OffsetCommitResponse = self.call(&request, 8).await?;
+        Ok(checked(response.topics[0].partitions[0].error_code, ()))
+    }
+
+    /// The committed offset; −1 if there is none.
+    pub(crate) async fn committed(
+        &mut self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+    ) -> Answer<i64> {
+        let request = OffsetFetchRequest {
+            group_id: Text::copy(group),
+            topics: Some(vec![committed::OffsetFetchRequestTopic {
+                name: Text::copy(topic),
+                partition_indexes: vec![partition],
+            }]),
+            ..Default::default()
+        };
+        let response: OffsetFetchResponse = self.call(&request, 7).await?;
+        if response.error_code != 0 {
+            return Ok(checked(response.error_code, -1));
+        }
+        let answer = &response.topics[0].partitions[0];
+        Ok(checked(answer.error_code, answer.committed_offset))
+    }
+
+    /// A producer id for an idempotent producer without transactions.
+    pub(crate) async fn producer_id(&mut self) -> Answer<(i64, i16)> {
+        let request = InitProducerIdRequest {
+            transactional_id: None,
+            transaction_timeout_ms: i32::MAX,
+            producer_id: -1,
+            producer_epoch: -1,
+            ..Default::default()
+        };
+        let response: InitProducerIdResponse = self.call(&request, 4).await?;
+        let id = (response.producer_id, response.producer_epoch);
+        Ok(checked(response.error_code, id))
+    }
+
+    /// True if the broker closed the connection without another answer; waits for it.
+    pub(crate) async fn is_closed(&mut self) -> bool {
+        let mut byte = [0];
+        match self.stream.read(&mut byte).await {
+            Ok(read) => read == 0,
+            Err(error) => matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+            ),
+        }
+    }
+}
+
+fn checked<T>(code: i16, value: T) -> Result<T, Refused> {
+    match ErrorCode::from_code(code) {
+        Some(ErrorCode::None) => Ok(value),
+        Some(error) => Err(Refused(error)),
+        None => panic!("{code} is no error code of Kafka's"),
+    }
+}
+
+pub(crate) fn produce_request(
+    topic: &str,
+    partition: i32,
+    acks: i16,
+    batch: Bytes,
+) -> ProduceRequest {
+    ProduceRequest {
+        acks,
+        timeout_ms: 30_000,
+        topic_data: vec![produce::TopicProduceData {
+            name: Text::copy(topic),
+            partition_data: vec![produce::PartitionProduceData {
+                index: partition,
+                records: Some(batch),
+            }],
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
+}
+
+pub(crate) fn fetch_request(topic: &str, partition: i32, offset: i64) -> FetchRequest {
+    FetchRequest {
+        max_wait_ms: 100,
+        min_bytes: 0,
+        max_bytes: 1 << 20,
+        topics: vec![fetch::FetchTopic {
+            topic: Text::copy(topic),
+            partitions: vec![fetch::FetchPartition {
+                partition,
+                fetch_offset: offset,
+                partition_max_bytes: 1 << 20,
+                ..Default::default()
+            }],
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
+}
+
+/// A batch of `values`.
+pub(crate) fn batch<V: AsRef<[u8]>>(now: Timestamp, values: &[V]) -> Bytes {
+    build(BatchOptions::default(), now, values)
+}
+
+/// A batch of an idempotent producer.
+pub(crate) fn idempotent_batch<V: AsRef<[u8]>>(
+    now: Timestamp,
+    (id, epoch): (i64, i16),
+    base_sequence: i32,
+    values: &[V],
+) -> Bytes {
+    let producer = ProducerStamp {
+        id: ProducerId(id),
+        epoch: ProducerEpoch(epoch),
+        base_sequence,
+    };
+    let options = BatchOptions {
+        producer,
+        ..BatchOptions::default()
+    };
+    build(options, now, values)
+}
+
+fn build<V: AsRef<[u8]>>(options: BatchOptions, now: Timestamp, values: &[V]) -> Bytes {
+    let mut builder = BatchBuilder::new(options);
+    for value in values {
+        let record = NewRecord {
+            value: Some(value.as_ref()),
+            ..NewRecord::default()
+        };
+        builder.push(now, record);
+    }
+    builder.build().unwrap().to_bytes()
+}
+
+/// The records of what a fetch gave; a batch that was cut at the end is left out, as clients do.
+/// Panics on a batch whose checksum is wrong: that must never be served.
+pub(crate) fn records(bytes: Bytes) -> Vec<Read> {
+    let mut read = Vec::new();
+    for batch in Batches::of(bytes) {
+        let batch = batch.expect("what was served are batches");
+        batch.check_crc().expect("a batch that was served is whole");
+        for record in batch.records(DecodeLimits::default()) {
+            let record = record.expect("a batch that was served can be read");
+            read.push(Read {
+                offset: record.offset.0,
+                value: record.value.unwrap_or_default().to_vec(),
+            });
+        }
+    }
+    read
+}
