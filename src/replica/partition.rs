@@ -32,6 +32,10 @@ pub struct Partition {
     tasks: Tasks,
     /// When the log was last known to be on the disk, by the wall clock.
     flushed_at: AtomicI64,
+    /// Held for one sync, by whoever runs it. Others wait and mostly find that it has covered theirs: one
+    /// sync for many acknowledgements. Two at once would not do: each takes along what changed in the
+    /// directory since the last, and the later would acknowledge what the earlier has not finished.
+    flushing: Mutex<()>,
 }
 
 /// What a partition is made of, beside its log.
@@ -228,6 +232,7 @@ impl Partition {
             clock: runtime.clock.clone(),
             tasks: runtime.tasks.clone(),
             flushed_at: AtomicI64::new(runtime.clock.wall().get()),
+            flushing: Mutex::new(()),
         }
     }
 
@@ -348,10 +353,22 @@ impl Partition {
                 flush,
                 ..
             } => (base, log_append_time, flush),
-            // A retry of what is there: answered as it was the first time.
+            // A retry of what is there: answered as it was the first time, and no sooner.
             Appended::Duplicate {
-                base, timestamp, ..
-            } => (base, stamps_time.then_some(timestamp), FlushDue::No),
+                base,
+                last,
+                timestamp,
+            } => {
+                let recovery_point = self.view.recovery_point();
+                let unsynced = self.log_end().0 - recovery_point.0;
+                let is_due = unsynced >= self.config.load().flush_messages;
+                let flush = if recovery_point <= last && is_due {
+                    FlushDue::Now
+                } else {
+                    FlushDue::No
+                };
+                (base, stamps_time.then_some(timestamp), flush)
+            }
         };
         let durability = match flush {
             FlushDue::Now => Durability::NeedsFlush,
@@ -399,6 +416,7 @@ impl Partition {
 
     /// Brings the log to the disk. Blocks; a failure is final for the directory.
     pub fn flush(&self) -> Result<(), StorageFailed> {
+        let _flushing = self.flushing.lock();
         let begun = match self.log.lock().as_mut() {
             Some(log) => log.begin_flush(),
             None => return Ok(()),
