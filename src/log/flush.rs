@@ -175,10 +175,7 @@ impl Log {
     /// Appends are refused from then on; reads go on.
     pub fn close(&mut self) -> Result<(), StorageError> {
         self.check_online()?;
-        let size = self.active.size();
-        if self.torn || self.config.preallocate {
-            self.active.file.set_len(size)?;
-        }
+        self.trim()?;
         self.active.seal()?;
         let end = self.log_end();
         if !self.producers.is_empty() || self.snapshot_at.is_some() {

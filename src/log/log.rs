@@ -8,6 +8,7 @@ use super::index::AbortedEntry;
 use super::producers::{ActiveProducer, EndedTransaction, Producers, Verdict, snapshot};
 use super::recovery::{self, Recovered};
 use super::segment::{IndexLimits, Segment};
+use super::space::Reserved;
 use super::view::{LogView, NO_UNSTABLE, Shared};
 use crate::record::control::{self, ControlRecord, EndMarker, TransactionResult};
 use crate::record::{BATCH_HEADER_LEN, Batch, BatchHeader, Batches, ValidBatch};
@@ -147,6 +148,7 @@ pub struct Log {
     pub(super) never_synced: bool,
     /// A failed append left bytes after the end that could not be cut off.
     pub(super) torn: bool,
+    pub(super) reserved: Reserved,
     /// How often the log was cut; a sync that began before a cut proves nothing after it.
     pub(super) cuts: u64,
 }
@@ -230,11 +232,13 @@ impl Log {
             dir_changed: true,
             never_synced: true,
             torn: false,
+            reserved: Reserved::UpTo(0),
             cuts: 0,
         };
         log.expire_producers(now);
         log.producers.settle(high_watermark);
         log.publish_unstable();
+        log.reserved = log.reserved_at_start();
         log.roll.jitter_ms = log.draw_jitter();
         log.check();
         Ok((log, recovered))
@@ -424,9 +428,10 @@ impl Log {
     fn write(&mut self, parts: &mut [IoSlice<'_>]) -> io::Result<u64> {
         let position = self.active.size();
         if self.torn {
-            self.active.file.set_len(position)?;
-            self.torn = false;
+            self.trim()?;
         }
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        self.reserve(position, position + len as u64);
         if let Err(error) = self.active.file.write_at(parts, position) {
             self.torn = self.active.file.set_len(position).is_err();
             return Err(error);
@@ -575,9 +580,7 @@ impl Log {
         let mut segments: Vec<Arc<Segment>> = self.shared.segments.load().to_vec();
         if !empty {
             self.active.seal()?;
-            if self.config.preallocate {
-                self.active.file.set_len(self.active.size())?;
-            }
+            self.trim()?;
             self.take_snapshot(base)?;
         }
         // Last of all that can fail: if the disk is full, the old segment goes on, and no empty file may
@@ -592,6 +595,7 @@ impl Log {
         segments.push(segment.clone());
         self.shared.segments.store(Arc::new(segments));
         self.active = segment;
+        self.reserved = self.reserved_at_start();
         self.restart_clock(now);
         self.dir_changed = true;
         tracing::debug!(partition = %self.partition(), base = base.0, "rolled a new segment");
@@ -655,7 +659,7 @@ impl Log {
         self.shared.dir.parent().unwrap_or(&self.shared.dir)
     }
 
-    fn segment_bytes(&self) -> u64 {
+    pub(super) fn segment_bytes(&self) -> u64 {
         self.config.segment_bytes.min(RELATIVE_OFFSET_MAX as u64)
     }
 

@@ -23,6 +23,7 @@ mod recovery;
 mod retention;
 mod scan;
 mod segment;
+mod space;
 mod truncation;
 mod view;
 

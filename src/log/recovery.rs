@@ -12,6 +12,7 @@ use super::log::{Opening, Shutdown};
 use super::producers::{Producers, snapshot};
 use super::scan::HeaderScan;
 use super::segment::{IndexLimits, Segment};
+use super::space::may_be_reserved;
 use super::view::{floor, read_batch};
 use crate::record::BatchHeader;
 use crate::record::control::{self, ControlRecord, EndMarker, TransactionResult};
@@ -279,7 +280,12 @@ impl Loader<'_> {
                 step => step,
             };
             match step {
-                Step::End => return Ok(0),
+                Step::End => {
+                    if may_be_reserved(len) {
+                        segment.file.set_len(len)?;
+                    }
+                    return Ok(0);
+                }
                 Step::Bad { position, reason } => {
                     let cut = len - position;
                     tracing::warn!(

@@ -6,6 +6,7 @@ use super::log::Log;
 use super::producers::Producers;
 use super::recovery;
 use super::segment::Segment;
+use super::space::Reserved;
 use crate::types::{Offset, Timestamp};
 use std::io;
 use std::path::PathBuf;
@@ -39,6 +40,7 @@ impl Log {
         let newest_first: Vec<Arc<Segment>> = dropped.iter().rev().cloned().collect();
         self.discard(&newest_first, now);
         let end = self.active.truncate(to)?;
+        self.reserved = Reserved::UpTo(0);
         assert!(end == cut, "the cut is where it was planned");
         self.roll.first = None;
         self.shared.epochs.write().truncate_end(end);
@@ -73,6 +75,7 @@ impl Log {
         let segment = Arc::new(self.new_segment(at)?);
         self.shared.segments.store(Arc::new(vec![segment.clone()]));
         self.active = segment;
+        self.reserved = self.reserved_at_start();
         self.restart_clock(now);
         self.producers = Producers::new();
         self.snapshot_at = None;

@@ -230,3 +230,27 @@ fn truncation_below_the_first_segment_starts_the_log_anew() {
         (Offset(50), Offset(51))
     );
 }
+
+#[test]
+fn room_reserved_for_appends_is_given_back() {
+    use std::os::unix::fs::MetadataExt;
+    let mut bed = Bed::new(LogConfig::default());
+    let value = vec![b'x'; 100_000];
+    for _ in 0..30 {
+        let mut batch = BatchBuilder::new(BatchOptions::default());
+        let record = NewRecord {
+            value: Some(&value),
+            ..NewRecord::default()
+        };
+        batch.push(NOW, record);
+        bed.append(batch.build().unwrap());
+    }
+    bed.log.roll(NOW).unwrap();
+    let closed = bed.dir().join("00000000000000000000.log");
+    let found = std::fs::metadata(closed).unwrap();
+    assert_eq!(found.len(), bed.log.view().size());
+    // A block or two may be the file system's own; a reserved quarter would be hundreds.
+    assert!(found.blocks() * 512 < found.len() + 64 * 1024);
+    bed.fill(1, 1);
+    assert_eq!(bed.batches(0).len(), 31);
+}

@@ -1,5 +1,10 @@
 //! Tests of the log as a whole, on the machine's disk.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests look at the files behind the seam"
+)]
+
 mod append;
 mod manager;
 mod model;
@@ -172,11 +177,11 @@ pub(super) fn built(options: BatchOptions, count: i64, first: Timestamp) -> Vali
 
 /// A batch as a producer with an id sends it.
 pub(super) fn produced(id: i64, epoch: i16, sequence: i32, count: i64) -> ValidBatch {
-    from_client(built(stamped(id, epoch, sequence, false), count, NOW))
+    from_client(&built(stamped(id, epoch, sequence, false), count, NOW))
 }
 
 pub(super) fn transactional(id: i64, epoch: i16, sequence: i32, count: i64) -> ValidBatch {
-    from_client(built(stamped(id, epoch, sequence, true), count, NOW))
+    from_client(&built(stamped(id, epoch, sequence, true), count, NOW))
 }
 
 fn stamped(id: i64, epoch: i16, base_sequence: i32, transactional: bool) -> BatchOptions {
@@ -191,7 +196,7 @@ fn stamped(id: i64, epoch: i16, base_sequence: i32, transactional: bool) -> Batc
     }
 }
 
-pub(super) fn from_client(batch: ValidBatch) -> ValidBatch {
+pub(super) fn from_client(batch: &ValidBatch) -> ValidBatch {
     let rules = LogConfig::default().produce_rules(NOW, ZstdUse::Allowed);
     ValidBatch::parse(&batch.to_bytes(), &rules).unwrap()
 }

@@ -58,8 +58,8 @@ impl Model {
     }
 }
 
-fn take(mut bed: Bed, model: &mut Model, step: Step) -> Bed {
-    match step {
+fn take(mut bed: Bed, model: &mut Model, step: &Step) -> Bed {
+    match *step {
         Step::Append { records } => {
             bed.fill(1, records);
             model.batches.push((model.end, records));
@@ -133,7 +133,7 @@ proptest! {
         let mut bed = Bed::small();
         let mut model = Model::default();
         for step in steps {
-            bed = take(bed, &mut model, step);
+            bed = take(bed, &mut model, &step);
             prop_assert_eq!(bed.log.log_end().0, model.end);
             prop_assert_eq!(bed.log.log_start().0, model.start);
             let found: Vec<(i64, i64)> = bed

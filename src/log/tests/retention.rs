@@ -18,7 +18,7 @@ fn segments_whose_newest_record_is_too_old_go_the_active_one_too() {
     let deleted = bed.log.delete_old_segments(NOW.plus_ms(1_060)).unwrap();
     assert!(deleted > 0 && deleted < before);
     assert_eq!(
-        bed.values(bed.log.log_start().0).len() as i64,
+        i64::try_from(bed.values(bed.log.log_start().0).len()).unwrap(),
         120 - bed.log.log_start().0
     );
     bed.log.delete_old_segments(NOW.plus_ms(1_000_000)).unwrap();
