@@ -1,4 +1,5 @@
 //! The binary, as people and scripts meet it: what it prints, what it returns, what it leaves alone.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;

@@ -1,4 +1,6 @@
 //! Clients that break the rules get what Kafka gives them, and nobody else notices.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::cast_sign_loss, reason = "lengths of our own broker's frames")]
 
 use bytes::{BufMut, Bytes, BytesMut};
 use ottla::Server;

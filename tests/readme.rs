@@ -4,6 +4,7 @@
     clippy::disallowed_methods,
     reason = "the test reads and writes the README itself"
 )]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use ottla::api::ROWS;
 use ottla::config::keys::{self, Status};

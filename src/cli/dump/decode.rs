@@ -234,6 +234,10 @@ mod tests {
     use crate::protocol::Text;
     use bytes::{BufMut, BytesMut};
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the tests make what they hand over"
+    )]
     fn shown(decoder: Decoder, key: Option<Bytes>, value: Option<Bytes>) -> String {
         let mut out = Vec::new();
         decoder
