@@ -1,17 +1,6 @@
 //! Tests of the log as a whole, on the machine's disk.
 #![expect(
     clippy::disallowed_methods,
-    reason = "the tests look at the files behind the log's back"
-)]
-#![expect(
-    clippy::needless_pass_by_value,
-    clippy::cast_possible_wrap,
-    clippy::filter_next,
-    reason = "helpers of tests are written for their callers"
-)]
-
-#![expect(
-    clippy::disallowed_methods,
     reason = "tests look at the files behind the seam"
 )]
 
