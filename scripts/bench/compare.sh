@@ -9,7 +9,7 @@ compat/kafka/setup.sh target/compat/kafka
 perf=$(scripts/bench/rdkafka.sh target/bench/librdkafka)
 mkdir -p target/bench/runs
 exec target/release/ottla-bench compare \
-  --broker "Kafka 4.3.1=scripts/bench/kafka.sh target/compat/kafka %d %p" \
+  --broker "Kafka=scripts/bench/kafka.sh target/compat/kafka %d %p" \
   --broker "Ottla=target/release/ottla run --listen 127.0.0.1:%p --data %d" \
   --perf "$perf" --binary Ottla=target/release/ottla --touch-mib 3072 \
   --scratch target/bench/runs --out target/bench/figures.json --document docs/performance.md "$@"
