@@ -1,7 +1,7 @@
 //! What a scenario works with: one client program on one broker, unique names, counted checks.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -10,6 +10,8 @@ use crate::driver::{Driver, DriverCommand, Reply};
 
 /// Longest a single request to a client program may take.
 const CALL_SECONDS_MAX: u64 = 90;
+/// Longest a client may take to see a topic that it made, or that was there before a restart.
+const TOPIC_SECONDS_MAX: u64 = 20;
 
 /// One client on one broker, through all of its scenarios.
 pub(crate) struct Context {
@@ -226,9 +228,14 @@ impl Context {
     /// Waits until the client sees all leaders and these answer for every partition. A producer that
     /// is not idempotent may reorder what it has to send again, so nothing is sent before.
     pub(crate) fn await_topic(&mut self, topic: &str, partitions: usize) -> Checked {
-        for _ in 0..50 {
-            // After a restart a client may need a moment to connect again.
-            let seen = self.partitions(topic).unwrap_or_default();
+        let deadline = Instant::now() + Duration::from_secs(TOPIC_SECONDS_MAX);
+        while Instant::now() < deadline {
+            // After a restart a client may need a moment to connect again: its errors are no answer
+            // yet, but a program that says nothing has failed.
+            let seen = match self.try_call("metadata", json!({}))? {
+                Reply::Ok(metadata) => sorted_partitions(&metadata, topic),
+                Reply::Error { .. } => vec![],
+            };
             if seen.len() == partitions && seen.iter().all(|p| p["leader"] != json!(-1)) {
                 let mut led = true;
                 for partition in 0..partitions {
@@ -242,19 +249,14 @@ impl Context {
             std::thread::sleep(Duration::from_millis(100));
         }
         Err(Failure(format!(
-            "{topic} did not appear with {partitions} partitions within 5 s"
+            "{topic} did not appear with {partitions} partitions within {TOPIC_SECONDS_MAX} s"
         )))
     }
 
     /// The partitions of a topic as the client sees them, ordered; empty if there is no such topic.
     pub(crate) fn partitions(&mut self, topic: &str) -> Checked<Vec<Value>> {
         let metadata = self.call("metadata", json!({}))?;
-        let mut partitions = metadata["topics"][topic]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
-        partitions.sort_by_key(|p| p["id"].as_i64());
-        Ok(partitions)
+        Ok(sorted_partitions(&metadata, topic))
     }
 
     pub(crate) fn produce(
@@ -350,6 +352,15 @@ impl Context {
         self.checks.held += 1;
         Ok(())
     }
+}
+
+fn sorted_partitions(metadata: &Value, topic: &str) -> Vec<Value> {
+    let mut partitions = metadata["topics"][topic]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    partitions.sort_by_key(|p| p["id"].as_i64());
+    partitions
 }
 
 pub(crate) fn produce_args(topic: &str, records: &Generated, config: Value) -> Value {

@@ -190,3 +190,70 @@ pub(crate) fn page(sections: &[Section], kafka: &Results, ours: &Results) -> Str
     }
     page
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sections() -> Vec<Section> {
+        vec![Section {
+            client: "c",
+            version: "1",
+            from: "",
+            rows: vec![("s", "about s")],
+        }]
+    }
+
+    fn one(outcome: Outcome) -> Results {
+        Results::from([("c".to_owned(), BTreeMap::from([("s".to_owned(), outcome)]))])
+    }
+
+    fn short(kafka: Outcome, ours: Outcome) -> bool {
+        !shortfalls(&sections(), &one(kafka), &one(ours)).is_empty()
+    }
+
+    #[test]
+    fn the_same_number_of_checks_is_not_short_of_kafka() {
+        assert!(!short(Outcome::Passed(3), Outcome::Passed(3)));
+    }
+
+    #[test]
+    fn fewer_checks_than_kafka_made_are_a_shortfall() {
+        assert!(short(Outcome::Passed(3), Outcome::Passed(2)));
+    }
+
+    #[test]
+    fn neither_a_failure_nor_a_skip_counts_as_passed() {
+        assert!(short(Outcome::Passed(3), Outcome::Failed("why".into())));
+        assert!(short(
+            Outcome::Passed(3),
+            Outcome::NotApplicable("why".into())
+        ));
+    }
+
+    #[test]
+    fn what_kafka_fails_does_not_count_against_us() {
+        assert!(!short(
+            Outcome::Failed("why".into()),
+            Outcome::Failed("why".into())
+        ));
+    }
+
+    #[test]
+    fn a_row_that_was_not_run_is_a_shortfall_on_either_side() {
+        let ran = one(Outcome::Passed(1));
+        assert_eq!(shortfalls(&sections(), &ran, &Results::new()).len(), 1);
+        assert_eq!(shortfalls(&sections(), &Results::new(), &ran).len(), 1);
+    }
+
+    #[test]
+    fn the_page_names_what_does_not_count_and_what_does_not_apply() {
+        let text = page(
+            &sections(),
+            &one(Outcome::Failed("it broke".into())),
+            &one(Outcome::NotApplicable("it cannot".into())),
+        );
+        assert!(text.contains("| s | about s | **failed** | – |"), "{text}");
+        assert!(text.contains("- s: it cannot."), "{text}");
+    }
+}

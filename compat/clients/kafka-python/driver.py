@@ -4,6 +4,7 @@ import hashlib
 import json
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from kafka import (
     KafkaAdminClient,
@@ -240,21 +241,27 @@ def join(request):
     return {}
 
 
+def poll_one(name, deadline):
+    member = MEMBERS[name]
+    seen = {"records": [], "error": None}
+    while time.monotonic() < deadline:
+        try:
+            for batch in member.poll(timeout_ms=100).values():
+                seen["records"].extend(map(record, batch))
+        except KafkaError as failure:
+            seen["error"] = failure.errno
+    seen["assignment"] = [[tp.topic, tp.partition] for tp in member.assignment()]
+    return seen
+
+
 def poll(request):
-    got = {name: {"records": [], "error": None} for name in request["members"]}
+    # Each member polls in a thread of its own, as in an application: what a member is answered to
+    # JoinGroup while it does not poll is lost to it, and it joins once more.
     deadline = time.monotonic() + request["ms"] / 1000
-    while True:
-        for name, seen in got.items():
-            try:
-                for batch in MEMBERS[name].poll(timeout_ms=50).values():
-                    seen["records"].extend(map(record, batch))
-            except KafkaError as failure:
-                seen["error"] = failure.errno
-        if time.monotonic() > deadline:
-            break
-    for name, seen in got.items():
-        seen["assignment"] = [[tp.topic, tp.partition] for tp in MEMBERS[name].assignment()]
-    return {"members": got}
+    names = request["members"]
+    with ThreadPoolExecutor(max_workers=len(names)) as threads:
+        seen = threads.map(lambda name: poll_one(name, deadline), names)
+    return {"members": dict(zip(names, seen))}
 
 
 def commit(request):
