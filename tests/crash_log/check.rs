@@ -371,7 +371,9 @@ pub(crate) fn reads(log: &Log, model: &Model) -> Vec<String> {
 /// Does the log remember its producers: is the last batch of each a duplicate, and the next one taken?
 fn producers(mut log: Log, model: &Model, state: &State) -> Vec<String> {
     let mut violations = Vec::new();
-    if state.log_end == model.log_end().0 && model.cutting_to.is_none() {
+    // Only where it is not another past of the log that came back.
+    let is_all_there = lost(state, model, model.log_end()).is_empty();
+    if state.log_end == model.log_end().0 && is_all_there {
         violations.extend(times(&log, model));
     }
     let parse = |entry: &Entry| {
