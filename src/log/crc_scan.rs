@@ -68,7 +68,7 @@ impl CrcScan<'_> {
             None => return Err(io::ErrorKind::UnexpectedEof.into()),
         };
         if header.magic != MAGIC_V2 {
-            if (0..MAGIC_V2).contains(&header.magic) && header.length > 0 {
+            if self.is_old_message(&header)? {
                 return Err(io::Error::new(
                     io::ErrorKind::Unsupported,
                     "the log holds messages of the old formats 0 or 1, which are not supported",
@@ -92,6 +92,28 @@ impl CrcScan<'_> {
         self.position = position + size;
         self.end = header.next_offset();
         Ok(Step::Batch { position, header })
+    }
+
+    /// Whether the bytes are a whole message of format 0 or 1, by its checksum: a torn batch whose magic
+    /// did not reach the disk looks like one too.
+    fn is_old_message(&mut self, header: &BatchHeader) -> io::Result<bool> {
+        const CHECKED_FROM: u64 = 16;
+        let size = header.size() as u64;
+        let left = self.len - self.position;
+        if !(0..MAGIC_V2).contains(&header.magic) || !(CHECKED_FROM..=left).contains(&size) {
+            return Ok(false);
+        }
+        let mut crc = flate2::Crc::new();
+        let (mut from, to) = (self.position + CHECKED_FROM, self.position + size);
+        while from < to {
+            let left = usize::try_from(to - from).unwrap_or(usize::MAX);
+            let window = self.window(from, 1)?;
+            let part = window.get(..left.min(window.len())).unwrap_or_default();
+            crc.update(part);
+            from += part.len() as u64;
+        }
+        // Old messages have the checksum where batches have the leader epoch.
+        Ok(crc.sum().to_be_bytes() == header.leader_epoch.0.to_be_bytes())
     }
 
     fn crc(&mut self, mut from: u64, to: u64) -> io::Result<u32> {

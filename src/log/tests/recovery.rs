@@ -210,6 +210,9 @@ fn old_message_formats_are_refused_instead_of_cut_off() {
     let mut old = [0u8; 100];
     old[11] = 80;
     old[16] = 1;
+    let mut crc = flate2::Crc::new();
+    crc.update(&old[16..92]);
+    old[12..16].copy_from_slice(&crc.sum().to_be_bytes());
     let file = bed.open("00000000000000000000.log");
     file.write_at(&mut [std::io::IoSlice::new(&old)], 0)
         .unwrap();
@@ -218,6 +221,21 @@ fn old_message_formats_are_refused_instead_of_cut_off() {
     let error = Log::open(&os::runtime(), &dir, opening).err().unwrap();
     assert_eq!(error.source.kind(), std::io::ErrorKind::Unsupported);
     assert_eq!(len_of(&dir.join("00000000000000000000.log")), 100);
+}
+
+#[test]
+fn a_torn_batch_is_cut_off_even_if_it_looks_like_an_old_message() {
+    let mut bed = Bed::small();
+    bed.fill(2, 1);
+    let end = bed.log.view().size();
+    bed.fill(1, 1);
+    // The sector with the length reached the disk, the next one, with the magic, did not.
+    let file = bed.open("00000000000000000000.log");
+    file.write_at(&mut [std::io::IoSlice::new(&[0; 45])], end + 16)
+        .unwrap();
+    let bed = bed.reopen(Shutdown::Unclean, 0);
+    assert_eq!(bed.log.log_end(), Offset(2));
+    assert_eq!(len_of(&bed.dir().join("00000000000000000000.log")), end);
 }
 
 #[test]
