@@ -33,12 +33,18 @@ impl Log {
         let (kept, dropped) = segments.split_at(kept);
         let active = kept.last().expect("one segment begins at or below").clone();
         let cut = active.locate(to)?.map_or(to, |place| place.base.min(to));
+        let is_synced = cut < self.recovery_point();
         // Readers must not look beyond before the bytes go.
         self.lower_ends(cut);
         self.shared.segments.store(Arc::new(kept.to_vec()));
         self.active = active;
         let newest_first: Vec<Arc<Segment>> = dropped.iter().rev().cloned().collect();
         self.discard(&newest_first, now);
+        if is_synced && !newest_first.is_empty() {
+            // What lies below the recovery point is trusted after a crash. A power loss must not bring back
+            // the later segments behind a shorter one.
+            self.disk.sync_dir(&self.shared.dir)?;
+        }
         let end = self.active.truncate(to)?;
         self.reserved = Reserved::UpTo(0);
         assert!(end == cut, "the cut is where it was planned");

@@ -372,8 +372,11 @@ pub(crate) fn reads(log: &Log, model: &Model) -> Vec<String> {
 fn producers(mut log: Log, model: &Model, state: &State) -> Vec<String> {
     let mut violations = Vec::new();
     // Only where it is not another past of the log that came back.
-    let is_all_there = lost(state, model, model.log_end()).is_empty();
-    if state.log_end == model.log_end().0 && is_all_there {
+    let is_there = |entry: &Entry| {
+        let is_it = |batch: &Batch| batch.base == entry.base && batch.value == entry.value[..];
+        entry.last.0 < state.log_start || state.batches.iter().any(is_it)
+    };
+    if state.log_end == model.log_end().0 && model.entries.iter().all(is_there) {
         violations.extend(times(&log, model));
     }
     let parse = |entry: &Entry| {
@@ -387,7 +390,15 @@ fn producers(mut log: Log, model: &Model, state: &State) -> Vec<String> {
             .any(|batch| batch.base == entry.base && batch.value == entry.value[..])
     };
     let mut seen = Vec::new();
-    for entry in model.entries.iter().rev().filter(there) {
+    // A power loss may have brought back batches that were cut off.
+    let mut entries: Vec<&Entry> = model
+        .entries
+        .iter()
+        .chain(&model.dropped)
+        .filter(there)
+        .collect();
+    entries.sort_by_key(|entry| entry.base);
+    for entry in entries.into_iter().rev() {
         let Some((id, _)) = entry.producer else {
             continue;
         };
