@@ -27,7 +27,8 @@ pub enum AppendError {
     Producer(#[from] ProducerError),
 }
 
-/// Why batches that another log has stamped were not appended. None of them can be read.
+/// Why batches that another log has stamped were not appended. If the disk failed, those before the one
+/// that failed stay; otherwise none was written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplicaAppendError {
     #[error("the log directory is offline")]

@@ -6,6 +6,8 @@
 //!
 //! **Invariant:** nothing here knows leaders, replicas or clients; the high watermark is told from above.
 
+#![deny(clippy::indexing_slicing)]
+
 mod config;
 mod crc_scan;
 mod epochs;

@@ -376,7 +376,7 @@ impl Batches {
         Batches { rest: bytes }
     }
 
-    /// What was not stepped over: a cut batch, or the bytes from the first error on.
+    /// What was not stepped over at the end: a batch that is cut off.
     pub fn rest(&self) -> &Bytes {
         &self.rest
     }

@@ -8,6 +8,8 @@
 //!
 //! **Invariant:** nothing here knows files, offsets already given out or topics.
 
+#![deny(clippy::indexing_slicing)]
+
 mod batch;
 mod builder;
 mod compression;
