@@ -21,6 +21,7 @@ mod results;
 mod runner;
 mod scenarios;
 mod tools;
+mod tools_groups;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::broker::java_tool;
 use crate::checks::{Checked, Checks, Failure};
+use crate::tools_groups;
 
 /// The name of the tools' section beside the clients.
 pub(crate) const NAME: &str = "tools";
@@ -86,6 +87,26 @@ pub(crate) const TOOLS: &[Tool] = &[
         console_consumer,
     ),
     serving(
+        "kafka-consumer-groups-list",
+        "lists groups by state and type; kafka-groups too",
+        tools_groups::list,
+    ),
+    serving(
+        "kafka-consumer-groups-describe",
+        "offsets and lag, members, state",
+        tools_groups::describe,
+    ),
+    serving(
+        "kafka-consumer-groups-reset-offsets",
+        "every way to reset, export and read back",
+        tools_groups::reset_offsets,
+    ),
+    serving(
+        "kafka-consumer-groups-delete",
+        "offsets, and whole groups",
+        tools_groups::delete,
+    ),
+    serving(
         "kafka-producer-perf-test",
         "50,000 records over several segments",
         producer_perf,
@@ -140,12 +161,17 @@ impl ToolRun {
     }
 
     /// A topic or group name; the same for all tools of this run.
-    fn name(&self, about: &str) -> String {
+    pub(crate) fn name(&self, about: &str) -> String {
         format!("tools.{about}.{}", std::process::id())
     }
 
+    /// A JVM with Kafka's tools, for one that stays.
+    pub(crate) fn java(&self) -> Command {
+        java_tool(&self.home)
+    }
+
     fn run(&self, class: &str, args: &[&str], input: &str) -> Checked<Output> {
-        let java = java_tool(&self.home);
+        let java = self.java();
         let mut child = Command::new("timeout")
             .arg(SECONDS_MAX)
             .arg(java.get_program())
@@ -181,7 +207,7 @@ impl ToolRun {
         Ok(output.stdout)
     }
 
-    fn at_broker(&self, class: &str, args: &[&str], input: &str) -> Checked<String> {
+    pub(crate) fn at_broker(&self, class: &str, args: &[&str], input: &str) -> Checked<String> {
         let mut all = vec!["--bootstrap-server", &self.bootstrap];
         all.extend(args);
         self.succeeds(class, &all, input)
@@ -212,10 +238,10 @@ impl ToolRun {
     }
 }
 
-const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
+pub(crate) const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 const DUMP_LOG: &str = "org.apache.kafka.tools.DumpLogSegments";
-const CONSOLE_PRODUCER: &str = "org.apache.kafka.tools.ConsoleProducer";
-const CONSOLE_CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
+pub(crate) const CONSOLE_PRODUCER: &str = "org.apache.kafka.tools.ConsoleProducer";
+pub(crate) const CONSOLE_CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
 
 fn topics(run: &mut ToolRun) -> Checked {
     let topic = run.name("made");
@@ -461,13 +487,17 @@ const API_VERSIONS: &[&str] = &[
     "Heartbeat(12): 0 to 4 [usable: 4]",
     "LeaveGroup(13): 0 to 5 [usable: 5]",
     "SyncGroup(14): 0 to 5 [usable: 5]",
+    "DescribeGroups(15): 0 to 6 [usable: 6]",
+    "ListGroups(16): 0 to 5 [usable: 5]",
     "ApiVersions(18): 0 to 4 [usable: 4]",
     "CreateTopics(19): 2 to 7 [usable: 7]",
     "DeleteTopics(20): 1 to 6 [usable: 6]",
     "InitProducerId(22): 0 to 5 [usable: 5]",
     "OffsetForLeaderEpoch(23): 2 to 4 [usable: 4]",
     "DescribeConfigs(32): 1 to 4 [usable: 4]",
+    "DeleteGroups(42): 0 to 2 [usable: 2]",
     "ListPartitionReassignments(46): 0 [usable: 0]",
+    "OffsetDelete(47): 0 [usable: 0]",
     "DescribeCluster(60): 0 to 2 [usable: 2]",
     "DescribeTopicPartitions(75): 0 [usable: 0]",
 ];

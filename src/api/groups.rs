@@ -4,6 +4,7 @@
 use super::context::{RequestContext, Staged};
 use crate::coordinator::group::{Answer, GroupError};
 use crate::protocol::{ErrorCode, Text};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 impl From<GroupError> for ErrorCode {
@@ -48,6 +49,36 @@ pub(super) fn staged<T>(answer: Answer<T>) -> Staged<T> {
     }
 }
 
+/// One answer made of several: there at once if all of them are.
+pub(super) fn all<T: Send + 'static, U: Send + 'static>(
+    answers: Vec<Answer<T>>,
+    finish: impl FnOnce(Vec<T>) -> U + Send + 'static,
+) -> Staged<U> {
+    let is_ready = |answer: &Answer<T>| matches!(answer, Answer::Ready(_));
+    if answers.iter().all(is_ready) {
+        let ready = answers.into_iter().filter_map(|answer| match answer {
+            Answer::Ready(answer) => Some(answer),
+            Answer::Later(_) => None,
+        });
+        return Staged::Ready(finish(ready.collect()));
+    }
+    Staged::later(async move {
+        let mut gathered = Vec::with_capacity(answers.len());
+        for answer in answers {
+            gathered.push(answer.get().await);
+        }
+        finish(gathered)
+    })
+}
+
+/// Each name once, where it comes first.
+pub(super) fn distinct(names: Vec<Text>) -> impl Iterator<Item = Text> {
+    let mut seen = HashSet::with_capacity(names.len());
+    names
+        .into_iter()
+        .filter(move |name| seen.insert(name.clone()))
+}
+
 /// `client.id`; a client that gives none has the empty one.
 pub(super) fn client_id(context: &RequestContext) -> &str {
     context.client_id.as_deref().unwrap_or("")
@@ -71,7 +102,9 @@ pub(super) mod tests {
     //! A coordinator of one partition, on a log in memory, and requests to it.
 
     use super::*;
-    use crate::coordinator::group::{GroupCoordinator, GroupSettings};
+    use crate::coordinator::group::{
+        GroupCoordinator, GroupSettings, Join, MemberIdRule, Protocol, SkipAssignment, SyncRequest,
+    };
     use crate::coordinator::{Appended, Committed, ShardLog, WriteError};
     use crate::record::ValidBatch;
     use crate::sim::{SimClock, SimDisk};
@@ -119,6 +152,52 @@ pub(super) mod tests {
         let groups = GroupCoordinator::new(settings, 1, &runtime);
         groups.lead(0, LeaderEpoch(0), Arc::new(Sink::default()));
         groups
+    }
+
+    /// A subscription to topic `t`.
+    pub(in crate::api) const SUBSCRIPTION: &[u8] = b"\0\0\0\0\0\x01\0\x01t\xff\xff\xff\xff";
+
+    /// Makes group `g` a stable consumer group of one static member, `i`, that is assigned `mine`; its
+    /// member id.
+    pub(in crate::api) async fn stable_group(groups: &GroupCoordinator) -> Arc<str> {
+        let join = Join {
+            group_id: "g",
+            member_id: "",
+            instance_id: Some("i"),
+            client_id: "c",
+            client_host: "/127.0.0.1",
+            session_timeout_ms: 10_000,
+            rebalance_timeout_ms: 10_000,
+            protocol_type: "consumer",
+            protocols: vec![Protocol {
+                name: "range".into(),
+                metadata: Bytes::from_static(SUBSCRIPTION),
+            }],
+            reason: None,
+            member_id_rule: MemberIdRule::RequiredFirst,
+            skip_assignment: SkipAssignment::Understood,
+            new_id_suffix: "",
+        };
+        let joined = groups.join(join).get().await.unwrap();
+        let sync = SyncRequest {
+            group_id: "g",
+            member_id: &joined.member_id,
+            instance_id: Some("i"),
+            generation: joined.generation,
+            protocol_type: None,
+            protocol: None,
+            assignments: vec![(&*joined.member_id, Bytes::from_static(b"mine"))],
+        };
+        groups.sync(&sync).get().await.unwrap();
+        joined.member_id
+    }
+
+    /// A coordinator that leads nothing.
+    pub(in crate::api) fn stranger() -> GroupCoordinator {
+        let clock = SimClock::simulated();
+        let disk = SimDisk::new(clock.clone());
+        let runtime = crate::sim::runtime(1, &disk, &clock);
+        GroupCoordinator::new(GroupSettings::default(), 1, &runtime)
     }
 
     pub(in crate::api) fn context(version: i16) -> RequestContext {

@@ -11,9 +11,11 @@ mod answer;
 mod api_versions;
 mod context;
 mod create_topics;
+mod delete_groups;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_topic_partitions;
 mod errors;
 mod fetch;
@@ -24,10 +26,12 @@ mod heartbeat;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
 mod metadata;
 mod offset_commit;
+mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod operations;
@@ -77,13 +81,17 @@ pub const ROWS: &[Row] = &[
     row(ApiKey::Heartbeat, 0, 4),
     row(ApiKey::LeaveGroup, 0, 5),
     row(ApiKey::SyncGroup, 0, 5),
+    row(ApiKey::DescribeGroups, 0, 6),
+    row(ApiKey::ListGroups, 0, 5),
     row(ApiKey::ApiVersions, 0, 4),
     row(ApiKey::CreateTopics, 2, 7),
     row(ApiKey::DeleteTopics, 1, 6),
     row(ApiKey::InitProducerId, 0, 5),
     row(ApiKey::OffsetForLeaderEpoch, 2, 4),
     row(ApiKey::DescribeConfigs, 1, 4),
+    row(ApiKey::DeleteGroups, 0, 2),
     row(ApiKey::ListPartitionReassignments, 0, 0),
+    row(ApiKey::OffsetDelete, 0, 0),
     row(ApiKey::DescribeCluster, 0, 2),
     row(ApiKey::DescribeTopicPartitions, 0, 0),
 ];
@@ -199,6 +207,18 @@ impl Api {
             }),
             ApiKey::OffsetFetch => call.answer(reply, |request, context| {
                 offset_fetch::handle(request, context, &self.groups, &self.image)
+            }),
+            ApiKey::OffsetDelete => call.answer(reply, |request, _| {
+                offset_delete::handle(&request, &self.groups, &self.image.load())
+            }),
+            ApiKey::DescribeGroups => call.answer(reply, |request, context| {
+                describe_groups::handle(request, context, &self.groups)
+            }),
+            ApiKey::ListGroups => call.answer(reply, |request, _| {
+                list_groups::handle(request, &self.groups)
+            }),
+            ApiKey::DeleteGroups => call.answer(reply, |request, _| {
+                delete_groups::handle(request, &self.groups)
             }),
             ApiKey::CreateTopics => call.answer(reply, |request, context| {
                 create_topics::handle(&request, context, &self.controller, &self.config)

@@ -8,7 +8,7 @@
 //! Not done: member epochs of the consumer protocol (KIP-848), which is not served yet.
 
 use super::context::{RequestContext, Staged};
-
+use super::groups::all;
 use crate::coordinator::group::{
     Answer, FetchTopic, FetchedPartition, FetchedTopic, GroupCoordinator, GroupError, Stability,
 };
@@ -47,23 +47,7 @@ pub(super) fn handle(
         .into_iter()
         .map(|group| fetch(group, version, stability, groups, image))
         .collect();
-    if answers
-        .iter()
-        .all(|answer| matches!(answer, Answer::Ready(_)))
-    {
-        let ready = answers.into_iter().filter_map(|answer| match answer {
-            Answer::Ready(group) => Some(group),
-            Answer::Later(_) => None,
-        });
-        return Staged::Ready(response(ready.collect(), version));
-    }
-    Staged::later(async move {
-        let mut groups = Vec::with_capacity(answers.len());
-        for answer in answers {
-            groups.push(answer.get().await);
-        }
-        response(groups, version)
-    })
+    all(answers, move |groups| response(groups, version))
 }
 
 /// The groups asked for; versions without batches ask for one.
@@ -280,14 +264,12 @@ fn unbatched(partition: OffsetFetchResponsePartitions) -> OffsetFetchResponsePar
 
 #[cfg(test)]
 mod tests {
-    use super::super::groups::tests::{answer, context, coordinator};
+    use super::super::groups::tests::{answer, context, coordinator, stranger};
     use super::super::offset_commit::handle as commit;
     use super::super::offset_commit::tests::{TOPIC_ID, image, request as commit_request};
     use super::*;
-    use crate::coordinator::group::GroupSettings;
     use crate::protocol::Message;
     use crate::protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
-    use crate::sim::{SimClock, SimDisk};
     use bytes::BytesMut;
 
     /// A coordinator where group `g` has offset 42 of `t-0`.
@@ -378,10 +360,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_groups_error_goes_where_the_version_has_a_place_for_it() {
-        let clock = SimClock::simulated();
-        let disk = SimDisk::new(clock.clone());
-        let runtime = crate::sim::runtime(1, &disk, &clock);
-        let groups = GroupCoordinator::new(GroupSettings::default(), 1, &runtime);
+        let groups = stranger();
         let image = ImageHandle::new(image());
         let code = ErrorCode::NotCoordinator.code();
         for version in 1..=10 {
