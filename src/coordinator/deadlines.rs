@@ -5,8 +5,12 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::hash::Hash;
 
+/// Heap entries beyond those in use that are kept, so that small tables are never swept.
+const IDLE_ENTRIES_MAX: usize = 64;
+
 /// A table of deadlines. Moving a deadline later, which every heartbeat does, only writes the table:
-/// the heap keeps its old entry, which is put back when it comes up too early.
+/// the heap keeps its old entry, which is put back when it comes up too early. Entries of deadlines
+/// that were cancelled are swept out once they are the majority.
 #[derive(Debug)]
 pub struct Deadlines<K> {
     at: HashMap<K, Tick>,
@@ -37,6 +41,10 @@ impl<K: Clone + Ord + Hash> Deadlines<K> {
                 self.heap.push(Reverse((at, key.clone())));
                 self.at.insert(key, at);
             }
+        }
+        if self.heap.len() > 2 * self.at.len() + IDLE_ENTRIES_MAX {
+            let current = self.at.iter().map(|(key, at)| Reverse((*at, key.clone())));
+            self.heap = current.collect();
         }
     }
 
@@ -125,6 +133,19 @@ mod tests {
         deadlines.cancel(&"a");
         assert_eq!(deadlines.pop(Tick(50)), Some("b"));
         assert_eq!(deadlines.pop(Tick(50)), None);
+    }
+
+    #[test]
+    fn deadlines_that_are_set_and_cancelled_again_and_again_leave_nothing_behind() {
+        let mut deadlines = Deadlines::default();
+        deadlines.set(u64::MAX, Tick(5_000));
+        for key in 0..10_000 {
+            deadlines.set(key, Tick(1_000_000 + key));
+            deadlines.cancel(&key);
+        }
+        assert!(deadlines.heap.len() <= IDLE_ENTRIES_MAX + 2);
+        assert_eq!(deadlines.pop(Tick(5_000)), Some(u64::MAX));
+        assert_eq!(deadlines.pop(Tick(u64::MAX)), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::Protocol;
 use crate::coordinator::ReplyId;
 use bytes::Bytes;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// A member and the answers it waits for.
@@ -51,14 +52,13 @@ impl Member {
 
 /// Keeps the first of protocols with equal names, and copies what is kept: it outlives the request.
 pub fn distinct(protocols: &[Protocol]) -> Vec<Protocol> {
-    let mut kept: Vec<Protocol> = Vec::with_capacity(protocols.len());
-    for protocol in protocols {
-        if kept.iter().all(|other| other.name != protocol.name) {
-            kept.push(Protocol {
-                name: protocol.name.clone(),
-                metadata: Bytes::copy_from_slice(&protocol.metadata),
-            });
-        }
-    }
-    kept
+    let mut seen = HashSet::with_capacity(protocols.len());
+    protocols
+        .iter()
+        .filter(|protocol| seen.insert(&protocol.name))
+        .map(|protocol| Protocol {
+            name: protocol.name.clone(),
+            metadata: Bytes::copy_from_slice(&protocol.metadata),
+        })
+        .collect()
 }

@@ -8,7 +8,8 @@ use super::{
 use crate::coordinator::ReplyId;
 use crate::types::Timestamp;
 use bytes::Bytes;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -75,6 +76,8 @@ pub struct ClassicGroup {
     generation: i32,
     leader: Option<Arc<str>>,
     members: HashMap<Arc<str>, Member>,
+    /// Member ids by their place in the order of joining.
+    order: BTreeMap<u64, Arc<str>>,
     /// Instance id → member id, for every static member.
     static_members: HashMap<Arc<str>, Arc<str>>,
     /// Ids that were given out and not used yet.
@@ -103,6 +106,7 @@ impl ClassicGroup {
             generation: 0,
             leader: None,
             members: HashMap::new(),
+            order: BTreeMap::new(),
             static_members: HashMap::new(),
             pending_joins: HashSet::new(),
             pending_syncs: BTreeSet::new(),
@@ -221,18 +225,13 @@ impl ClassicGroup {
     }
 
     /// Members in the order in which they joined.
-    pub fn members(&self) -> Vec<&Member> {
-        let mut members: Vec<&Member> = self.members.values().collect();
-        members.sort_unstable_by_key(|member| member.seq);
-        members
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.order.values().filter_map(|id| self.members.get(id))
     }
 
     /// Their ids, in the order in which they joined.
     pub fn member_ids(&self) -> Vec<Arc<str>> {
-        self.members()
-            .iter()
-            .map(|member| member.id.clone())
-            .collect()
+        self.order.values().cloned().collect()
     }
 
     pub fn static_member(&self, instance_id: &str) -> Option<&Arc<str>> {
@@ -282,6 +281,7 @@ impl ClassicGroup {
             *self.offers.entry(protocol.name.clone()).or_default() += 1;
         }
         self.pending_joins.remove(&member.id);
+        self.order.insert(member.seq, member.id.clone());
         self.members.insert(member.id.clone(), member);
     }
 
@@ -290,6 +290,7 @@ impl ClassicGroup {
         self.pending_joins.remove(member_id);
         self.pending_syncs.remove(member_id);
         let member = self.members.remove(member_id)?;
+        self.order.remove(&member.seq);
         self.withdraw_offers(&member.protocols);
         if member.awaiting_join.is_some() {
             self.awaiting_join -= 1;
@@ -298,11 +299,7 @@ impl ClassicGroup {
             self.static_members.remove(instance_id);
         }
         if self.is_leader(member_id) {
-            self.leader = self
-                .members
-                .values()
-                .min_by_key(|member| member.seq)
-                .map(|member| member.id.clone());
+            self.leader = self.order.values().next().cloned();
         }
         Some(member)
     }
@@ -333,6 +330,7 @@ impl ClassicGroup {
             is_new: false,
             ..old.clone()
         };
+        self.order.insert(new.seq, new_id.clone());
         self.members.insert(new_id, new);
         Some(old)
     }
@@ -404,22 +402,20 @@ impl ClassicGroup {
     /// The protocol that most members prefer among those that all of them offer. Between equals, the
     /// one that the earlier member prefers (Kafka leaves that to chance).
     pub fn select_protocol(&self) -> Option<Arc<str>> {
-        let mut votes: Vec<(&Arc<str>, usize)> = Vec::new();
+        // Votes, and whose choice came first, by protocol.
+        let mut votes: HashMap<&Arc<str>, (usize, Reverse<u64>)> = HashMap::new();
         for member in self.members() {
             let choice = member
                 .protocols
                 .iter()
                 .find(|protocol| self.is_common(&protocol.name))?;
-            match votes.iter_mut().find(|(name, _)| **name == choice.name) {
-                Some((_, count)) => *count += 1,
-                None => votes.push((&choice.name, 1)),
-            }
+            votes
+                .entry(&choice.name)
+                .or_insert((0, Reverse(member.seq)))
+                .0 += 1;
         }
-        let most = votes.iter().map(|(_, count)| *count).max()?;
-        votes
-            .iter()
-            .find(|(_, count)| *count == most)
-            .map(|(name, _)| (*name).clone())
+        let most = votes.into_iter().max_by_key(|(_, rank)| *rank)?;
+        Some(most.0.clone())
     }
 
     /// Makes sure that the leader is one who has joined. False if nobody has.
@@ -433,10 +429,8 @@ impl ClassicGroup {
             return true;
         }
         let first = self
-            .members
-            .values()
-            .filter(|member| member.awaiting_join.is_some())
-            .min_by_key(|member| member.seq)
+            .members()
+            .find(|member| member.awaiting_join.is_some())
             .map(|member| member.id.clone());
         match first {
             Some(id) => {
@@ -557,7 +551,6 @@ impl ClassicGroup {
     pub fn joined_members(&self) -> Vec<JoinedMember> {
         let protocol = self.protocol.as_deref().unwrap_or("");
         self.members()
-            .into_iter()
             .map(|member| JoinedMember {
                 member_id: member.id.clone(),
                 instance_id: member.instance_id.clone(),
@@ -577,7 +570,6 @@ impl ClassicGroup {
             state_since: self.state_since,
             members: self
                 .members()
-                .into_iter()
                 .map(|member| MemberSnapshot {
                     id: member.id.clone(),
                     instance_id: member.instance_id.clone(),
@@ -612,7 +604,6 @@ impl ClassicGroup {
             protocol: stable_protocol.clone().unwrap_or_else(|| "".into()),
             members: self
                 .members()
-                .into_iter()
                 .map(|member| DescribedMember {
                     member_id: member.id.clone(),
                     instance_id: member.instance_id.clone(),

@@ -5,6 +5,7 @@
 //! `UPDATE=1 cargo test coordinator::group` rewrites what is below, and review reads the difference.
 
 mod host;
+mod large;
 mod offsets;
 mod rebalance;
 mod script;
