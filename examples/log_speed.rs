@@ -162,7 +162,6 @@ async fn recovery(runtime: &Runtime, dir: &Path, gigabytes: f64) -> Result<(), B
         unformatted: Unformatted::FormatAs {
             cluster_id: "speed".into(),
         },
-        recovery_threads_per_dir: 2,
     };
     let manager = LogManager::open(runtime, options())?;
     let (bytes, _) = batch(1024, 64 * 1024)?;
@@ -186,7 +185,7 @@ async fn recovery(runtime: &Runtime, dir: &Path, gigabytes: f64) -> Result<(), B
         let (start, cpu) = (Instant::now(), cpu_seconds()?);
         let manager = LogManager::open(runtime, options())?;
         let opened = start.elapsed();
-        let loaded = manager.load(NOW, |_| LogConfig::default()).await?;
+        let loaded = manager.load(NOW, 2, |_| LogConfig::default()).await?;
         let (wall, cpu) = (start.elapsed(), cpu_seconds()? - cpu);
         let checked: u64 = loaded
             .logs

@@ -1,15 +1,16 @@
 //! One broker: the only place that builds the parts and wires them; stops them in reverse order.
 
 use crate::api::{self, Api, Identity, Outcome};
-use crate::config::BrokerConfig;
-use crate::controller::{
-    BrokerEpoch, Controller, Creations, ProducerIds, Registration, TopicDefaults,
-};
+use crate::config::{BrokerConfig, LiveConfig, NetConfig};
+use crate::controller::{BrokerEpoch, Controller, Creations, ProducerIds, Registration};
 use crate::coordinator::group::{GroupCoordinator, GroupSettings};
 use crate::log::{LogConfig, LogManager, ManagerError, ManagerOptions, Unformatted};
-use crate::metadata::{EndpointImage, ImageHandle, MetadataImage};
-use crate::net::{Acceptor, CloseReason, Limits, Peer, Served, Service};
-use crate::node::Coordination;
+use crate::metadata::{Delta, EndpointImage, ImageHandle, MetadataImage, MetadataListener};
+use crate::net::{
+    Acceptor, Admission, CloseReason, ConnectionLimits, Limits, ListenerLimits, Peer, Served,
+    Service,
+};
+use crate::node::{Coordination, DynamicConfig};
 use crate::quorum::{LoadError, QuorumError, SingleQuorum};
 use crate::replica::{Replicas, Sessions, start_upkeep};
 use crate::runtime::{Listener, Reply, Runtime};
@@ -165,7 +166,10 @@ async fn start(config: Arc<BrokerConfig>, runtime: Runtime) -> Result<Server, St
     };
     let cluster_id: Arc<str> = logs.cluster_id().into();
     let was_clean = logs.previous_broker_epoch().is_some();
-    let replicas = Replicas::open(runtime.clone(), logs, image.load(), config.clone()).await?;
+    let live = Arc::new(LiveConfig::new(config.clone()));
+    let dynamic = DynamicConfig::start(config.node_id, live.clone(), &image.load());
+    quorum.follow(Arc::new(dynamic));
+    let replicas = Replicas::open(runtime.clone(), logs, image.load(), live.clone()).await?;
     quorum.follow(replicas.clone());
     let identity = Identity {
         cluster_id,
@@ -176,11 +180,7 @@ async fn start(config: Arc<BrokerConfig>, runtime: Runtime) -> Result<Server, St
         Arc::new(quorum.clone()),
         image.clone(),
         runtime.rng.clone(),
-        TopicDefaults {
-            partitions: config.topics.partitions_default,
-            replication_factor: config.topics.replication_factor_default,
-            config: config.topic_defaults.clone(),
-        },
+        live.clone(),
     );
     let registration = registration(&config, &runtime, &listening, &replicas);
     let epoch = controller.register_broker(registration).await?;
@@ -211,6 +211,7 @@ async fn start(config: Arc<BrokerConfig>, runtime: Runtime) -> Result<Server, St
     let api = Api {
         identity: identity.clone(),
         config: config.clone(),
+        live: live.clone(),
         runtime: runtime.clone(),
         image,
         replicas: replicas.clone(),
@@ -220,7 +221,12 @@ async fn start(config: Arc<BrokerConfig>, runtime: Runtime) -> Result<Server, St
         creations,
         groups: groups.clone(),
     };
-    let acceptor = Acceptor::new(runtime.clone(), Arc::new(Front(api)), limits(&config));
+    let limits = limits(&live.load().config.net);
+    let acceptor = Acceptor::new(runtime.clone(), Arc::new(Front(api)), limits);
+    quorum.follow(Arc::new(Doorkeeper {
+        live,
+        admission: acceptor.admission().clone(),
+    }));
     for (name, listener, _) in listeners {
         acceptor.listen(name, listener);
     }
@@ -254,7 +260,6 @@ fn open(config: &BrokerConfig, runtime: &Runtime) -> Result<Opened, StartError> 
         unformatted: Unformatted::FormatAs {
             cluster_id: runtime.rng.uuid().to_string(),
         },
-        recovery_threads_per_dir: config.logs.recovery_threads_per_dir as usize,
     };
     let logs = LogManager::open(runtime, options)?;
     let now = runtime.clock.wall();
@@ -330,19 +335,52 @@ fn host_name() -> String {
     }
 }
 
-fn limits(config: &BrokerConfig) -> Limits {
-    let memory = config
-        .net
-        .queued_request_bytes_max
-        .unwrap_or(REQUEST_MEMORY_BYTES);
+fn limits(net: &NetConfig) -> Limits {
+    let memory = net.queued_request_bytes_max.unwrap_or(REQUEST_MEMORY_BYTES);
     Limits {
-        frame_bytes_max: config.net.request_bytes_max as usize,
+        frame_bytes_max: net.request_bytes_max as usize,
         request_memory_bytes: usize::try_from(memory).unwrap_or(usize::MAX),
-        idle_max: config
-            .net
+        idle_max: net
             .connection_idle_ms_max
             .map_or(Duration::MAX, Duration::from_millis),
-        connections_max: config.net.connections_max as usize,
+        connections: connection_limits(net),
+    }
+}
+
+fn connection_limits(net: &NetConfig) -> ConnectionLimits {
+    // The largest number is how Kafka writes "no limit".
+    let limit = |count: u32| (count < i32::MAX as u32).then_some(count);
+    let of_listener = net.of_listeners.iter().map(|(name, limits)| {
+        let limits = ListenerLimits {
+            count_max: limits.count_max.and_then(limit),
+            rate_max: limits.rate_max.and_then(limit),
+        };
+        (name.clone(), limits)
+    });
+    let overrides = net.connections_per_ip_overrides.iter();
+    ConnectionLimits {
+        all: ListenerLimits {
+            count_max: limit(net.connections_max),
+            rate_max: limit(net.connection_creation_rate_max),
+        },
+        of_listener: of_listener.collect(),
+        per_ip_max: limit(net.connections_per_ip_max),
+        per_ip_overrides: overrides.map(|(ip, count)| (*ip, *count)).collect(),
+    }
+}
+
+/// Tells the sockets whenever other limits are in force.
+struct Doorkeeper {
+    live: Arc<LiveConfig>,
+    admission: Arc<Admission>,
+}
+
+impl MetadataListener for Doorkeeper {
+    fn on_change(&self, delta: &Delta, _: &MetadataImage) {
+        if delta.broker_configs_changed {
+            let net = &self.live.load().config.net;
+            self.admission.set_limits(connection_limits(net));
+        }
     }
 }
 

@@ -87,7 +87,11 @@ fn a_configuration_that_cannot_be_used_stops_run_before_anything_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("server.properties");
     for (key, value, part) in [
-        ("num.partitions", "many", "num.partitions=many"),
+        (
+            "num.partitions",
+            "many",
+            "many for configuration num.partitions",
+        ),
         ("log.segment.bytes", "14", "at least 1048576"),
         ("authorizer.class.name", "x.Y", "access control"),
         ("listeners", "SASL_SSL://:9092", "SASL_SSL"),
@@ -138,8 +142,8 @@ fn check_names_everything_that_is_wrong_at_once() {
     let (code, _, stderr) = output(ottla().arg("check").arg(&file));
     assert_eq!(code, Some(2));
     for part in [
-        "num.partitions=0",
-        "node.id=x",
+        "Invalid value 0 for configuration num.partitions",
+        "Invalid value x for configuration node.id",
         "super.users=User:a",
         "listener A",
         "4 reasons",

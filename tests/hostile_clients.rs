@@ -5,7 +5,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use ottla::Server;
 use ottla::config::{BrokerConfig, Properties};
-use ottla::net::{Acceptor, Limits, Peer, Served, Service};
+use ottla::net::{Acceptor, ConnectionLimits, Limits, Peer, Served, Service};
 use ottla::protocol::messages::metadata_request::MetadataRequestTopic;
 use ottla::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use ottla::protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, MetadataRequest};
@@ -325,7 +325,7 @@ fn a_handler_that_panics_closes_one_connection_and_the_answers_before_it_are_sen
             frame_bytes_max: 1000,
             request_memory_bytes: 100_000,
             idle_max: Duration::from_secs(60),
-            connections_max: 10,
+            connections: ConnectionLimits::default(),
         };
         Acceptor::new(runtime.clone(), Arc::new(Fragile), limits).listen("T".into(), listener);
         address

@@ -28,6 +28,10 @@ const FEATURES: &[(&str, &str)] = &[
     ),
     ("Retention by time and size, recovery after a kill", "works"),
     (
+        "Configuration of topics, brokers and groups at run time (`kafka-configs.sh`)",
+        "works",
+    ),
+    (
         "Apache Kafka's directory format, `server.properties`, `KAFKA_*` variables",
         "works",
     ),

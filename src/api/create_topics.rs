@@ -5,8 +5,8 @@
 //! Not done: controller mutation quotas, creation policies.
 
 use super::context::{RequestContext, Staged};
-use crate::config::BrokerConfig;
-use crate::config::describe::{self, BrokerSources, Described};
+use crate::config::describe::{self, Described};
+use crate::config::{InForce, LiveConfig};
 use crate::controller::{Controller, CreateTopic, CreateTopicError, CreatedTopic, Mode};
 use crate::protocol::messages::create_topics_request::CreatableTopic;
 use crate::protocol::messages::create_topics_response::{
@@ -14,20 +14,15 @@ use crate::protocol::messages::create_topics_response::{
 };
 use crate::protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 use crate::protocol::{ErrorCode, Text};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(super) fn handle(
     request: &CreateTopicsRequest,
     context: &RequestContext,
     controller: &Controller,
-    config: &Arc<BrokerConfig>,
+    config: &Arc<LiveConfig>,
 ) -> Staged<CreateTopicsResponse> {
-    let mode = if request.validate_only {
-        Mode::ValidateOnly
-    } else {
-        Mode::Apply
-    };
+    let mode = Mode::of(request.validate_only);
     let names: Vec<Text> = request
         .topics
         .iter()
@@ -38,6 +33,7 @@ pub(super) fn handle(
     let version = context.version;
     Staged::later(async move {
         let created = controller.create_topics(wanted, mode).await;
+        let config = config.load();
         let mut topics: Vec<CreatableTopicResult> = Vec::with_capacity(names.len());
         for (name, created) in names.into_iter().zip(created) {
             // A name given twice is answered once.
@@ -73,7 +69,7 @@ fn wanted(topic: &CreatableTopic) -> CreateTopic {
 fn result(
     name: Text,
     created: Result<CreatedTopic, CreateTopicError>,
-    config: &BrokerConfig,
+    config: &InForce,
     version: i16,
 ) -> CreatableTopicResult {
     match created {
@@ -83,13 +79,7 @@ fn result(
             num_partitions: i32::try_from(topic.partitions).unwrap_or(i32::MAX),
             replication_factor: i16::try_from(topic.replication_factor).unwrap_or(i16::MAX),
             configs: (version >= 5).then(|| {
-                let none = BTreeMap::new();
-                let sources = BrokerSources {
-                    fixed: &config.properties,
-                    dynamic: &none,
-                    dynamic_default: &none,
-                };
-                describe::topic(&topic.configs, sources)
+                describe::topic(&topic.configs, config)
                     .into_iter()
                     .map(creatable)
                     .collect()

@@ -1,44 +1,55 @@
 //! DescribeConfigs, key 32, versions 1–4.
 //!
-//! Each key of a topic, a broker or a group: its value, where that comes from, and on request what
-//! stands behind it (synonyms) and what it means. The values of secrets are null. v3: types and
-//! documentation. A broker tells only of itself and, by the empty name, of all brokers' defaults.
-//! Not done: loggers and client-metrics subscriptions, which are refused.
+//! Each key of a topic, a broker, a group or a client-metrics subscription: its value, where that comes
+//! from, and on request what stands behind it (synonyms) and what it means; the level of each of this
+//! broker's loggers. The values of secrets are null. v3: types and documentation. A broker tells only
+//! of itself and, by the empty name, of all brokers' defaults.
+//! Not done: access control.
 
+use super::config_changes::Parts;
 use super::context::{RequestContext, Staged};
-use crate::config::BrokerConfig;
-use crate::config::describe::{self, BrokerSources, Described};
-use crate::metadata::{ConfigKind, ConfigResource, ImageHandle, MetadataImage};
+use super::errors::Refused;
+use crate::config::describe::{self, Described, Source};
+use crate::metadata::ConfigKind;
 use crate::protocol::messages::describe_configs_request::DescribeConfigsResource;
 use crate::protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
 };
 use crate::protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use crate::protocol::{ErrorCode, Text};
-use crate::types::TopicName;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use crate::types::{NodeId, TopicName};
 
 pub(super) fn handle(
     request: &DescribeConfigsRequest,
     context: &RequestContext,
-    image: &ImageHandle,
-    config: &BrokerConfig,
+    parts: &Parts<'_>,
 ) -> Staged<DescribeConfigsResponse> {
-    let image = image.load();
     let wanted = Wanted {
         synonyms: request.include_synonyms,
         documentation: request.include_documentation && context.version >= 3,
     };
-    let results = request.resources.iter().map(|resource| {
-        let (error, message, configs) = match describe(resource, &image, config) {
-            Ok(described) => (ErrorCode::None, None, wanted.results(resource, described)),
-            Err((code, message)) => (code, message.map(Text::from), Vec::new()),
+    let resources = request.resources.iter();
+    let kinds = resources
+        .clone()
+        .map(|r| ConfigKind::from_code(r.resource_type));
+    // Kafka gives up on the whole request where one type is unknown.
+    let kinds: Option<Vec<ConfigKind>> = kinds.collect();
+    let results = resources.enumerate().map(|(at, resource)| {
+        let described = match &kinds {
+            Some(kinds) => describe(kinds[at], &resource.resource_name, parts),
+            None => Err(Refused::request(ErrorCode::InvalidRequest.message())),
+        };
+        let (error, message, configs) = match described {
+            // The message is empty where all is well, as in Kafka.
+            Ok(described) => {
+                let configs = wanted.results(resource, described);
+                (ErrorCode::None, Some(String::new()), configs)
+            }
+            Err(refused) => (refused.code, refused.message, Vec::new()),
         };
         DescribeConfigsResult {
             error_code: error.code(),
-            // Empty where all is well, as Kafka's `ApiError.NONE` has it.
-            error_message: message.or_else(|| (error == ErrorCode::None).then(|| Text::from(""))),
+            error_message: message.map(Text::from),
             resource_type: resource.resource_type,
             resource_name: resource.resource_name.clone(),
             configs,
@@ -50,65 +61,74 @@ pub(super) fn handle(
     })
 }
 
-type Refusal = (ErrorCode, Option<String>);
-
-fn describe(
-    resource: &DescribeConfigsResource,
-    image: &MetadataImage,
-    config: &BrokerConfig,
-) -> Result<Vec<Described>, Refusal> {
-    let invalid = |text: String| (ErrorCode::InvalidRequest, Some(text));
-    let name = &*resource.resource_name;
-    let dynamic = of(image, ConfigKind::Broker, &config.node_id.to_string());
-    let dynamic_default = of(image, ConfigKind::Broker, "");
-    let sources = BrokerSources {
-        fixed: &config.properties,
-        dynamic: &dynamic,
-        dynamic_default: &dynamic_default,
-    };
-    match ConfigKind::from_code(resource.resource_type) {
-        Some(ConfigKind::Topic) => {
-            TopicName::parse(name)
-                .map_err(|error| (ErrorCode::InvalidTopicException, Some(error.to_string())))?;
+fn describe(kind: ConfigKind, name: &str, parts: &Parts<'_>) -> Result<Vec<Described>, Refused> {
+    let image = parts.image.load();
+    let now = parts.live.load();
+    match kind {
+        ConfigKind::Topic => {
+            TopicName::parse(name).map_err(|error| {
+                let message = format!("Topic name is invalid: {error}");
+                Refused::new(ErrorCode::InvalidTopicException, message)
+            })?;
             if image.topic(name).is_none() {
-                return Err((ErrorCode::UnknownTopicOrPartition, None));
+                return Err(Refused::new(ErrorCode::UnknownTopicOrPartition, ""));
             }
-            Ok(describe::topic(
-                &of(image, ConfigKind::Topic, name),
-                sources,
-            ))
+            Ok(describe::topic(&image.topic_config(name), &now))
         }
-        Some(ConfigKind::Broker) if name.is_empty() => {
-            Ok(describe::broker_defaults(&dynamic_default))
+        ConfigKind::Broker if name.is_empty() => Ok(describe::broker_defaults(&now)),
+        ConfigKind::Broker => {
+            check_is_this_broker(name, parts.node, " or empty string")?;
+            Ok(describe::broker(&now))
         }
-        Some(ConfigKind::Broker) => match name.parse::<i32>() {
-            Ok(id) if id == config.node_id.get() => Ok(describe::broker(sources)),
-            Ok(id) => Err(invalid(format!(
-                "This is broker {}; the request asks for broker {id}.",
-                config.node_id
-            ))),
-            Err(_) => Err(invalid(format!("Broker id '{name}' is not a number."))),
-        },
-        Some(ConfigKind::Group) if name.is_empty() => {
-            Err(invalid("Group name must not be empty.".to_owned()))
+        ConfigKind::BrokerLogger if name.is_empty() => {
+            Err(Refused::request("Broker id must not be empty"))
         }
-        Some(ConfigKind::Group) => Ok(describe::group(
-            &of(image, ConfigKind::Group, name),
-            sources,
+        ConfigKind::BrokerLogger => {
+            check_is_this_broker(name, parts.node, "")?;
+            Ok(loggers(parts))
+        }
+        ConfigKind::Group if name.is_empty() => {
+            Err(Refused::request("Group name must not be empty"))
+        }
+        ConfigKind::Group => {
+            let overrides = image.config_of(ConfigKind::Group, name);
+            Ok(describe::group(&overrides, &now))
+        }
+        ConfigKind::ClientMetrics if name.is_empty() => Err(Refused::request(
+            "Client metrics subscription name must not be empty",
         )),
-        Some(ConfigKind::BrokerLogger | ConfigKind::ClientMetrics) | None => Err(invalid(format!(
-            "Resource type {} is not supported.",
-            resource.resource_type
+        ConfigKind::ClientMetrics => {
+            let overrides = image.config_of(ConfigKind::ClientMetrics, name);
+            Ok(describe::client_metrics(&overrides))
+        }
+    }
+}
+
+fn check_is_this_broker(name: &str, node: NodeId, alternative: &str) -> Result<(), Refused> {
+    match name.parse() {
+        Ok(id) if NodeId(id) == node => Ok(()),
+        Ok(_) => Err(Refused::request(format!(
+            "Unexpected broker id, expected {node}{alternative}, but received {name}"
+        ))),
+        Err(_) => Err(Refused::request(format!(
+            "Broker id must be an integer, but it is: {name}"
         ))),
     }
 }
 
-fn of(image: &MetadataImage, kind: ConfigKind, name: &str) -> Arc<BTreeMap<String, String>> {
-    let resource = ConfigResource {
-        kind,
-        name: name.to_owned(),
-    };
-    image.config(&resource).cloned().unwrap_or_default()
+fn loggers(parts: &Parts<'_>) -> Vec<Described> {
+    let levels = parts.loggers.levels().into_iter();
+    let described = levels.map(|(name, level)| Described {
+        name,
+        value: Some(level.to_string()),
+        read_only: false,
+        source: Source::BrokerLogger,
+        sensitive: false,
+        synonyms: Vec::new(),
+        kind: None,
+        doc: None,
+    });
+    described.collect()
 }
 
 /// What the request asks for beside the values.

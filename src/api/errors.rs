@@ -1,13 +1,40 @@
 //! Our errors as Kafka's codes. Every match is exhaustive: a new error must choose its code here.
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use crate::controller::{CreateTopicError, DeleteTopicError, ProducerIdsError};
+use crate::config::SubscriptionError;
+use crate::controller::{AlterConfigsError, CreateTopicError, DeleteTopicError, ProducerIdsError};
 use crate::protocol::ErrorCode;
 use crate::quorum::QuorumError;
 use crate::record::{InvalidBatch, RecordFault};
 use crate::replica::{
     AppendError, EpochError, LogAppendError, LookupError, ProduceError, ProducerError, SessionError,
 };
+
+/// A code with a sentence of its own, for answers that have room for one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) code: ErrorCode,
+    pub(super) message: Option<String>,
+}
+
+impl Refused {
+    pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Refused {
+        Refused {
+            code,
+            message: Some(message.into()),
+        }
+    }
+
+    pub(super) fn request(message: impl Into<String>) -> Refused {
+        Refused::new(ErrorCode::InvalidRequest, message)
+    }
+}
+
+impl From<&AlterConfigsError> for Refused {
+    fn from(error: &AlterConfigsError) -> Refused {
+        Refused::new(error.into(), error.to_string())
+    }
+}
 
 impl From<LookupError> for ErrorCode {
     fn from(error: LookupError) -> ErrorCode {
@@ -78,6 +105,32 @@ impl From<&DeleteTopicError> for ErrorCode {
         match error {
             DeleteTopicError::UnknownId => ErrorCode::UnknownTopicId,
             DeleteTopicError::Quorum(error) => error.into(),
+        }
+    }
+}
+
+impl From<&AlterConfigsError> for ErrorCode {
+    fn from(error: &AlterConfigsError) -> ErrorCode {
+        match error {
+            AlterConfigsError::NoName(_)
+            | AlterConfigsError::BrokerName
+            | AlterConfigsError::NegativeBroker
+            | AlterConfigsError::Logger
+            | AlterConfigsError::Subscription(SubscriptionError::Request(_)) => {
+                ErrorCode::InvalidRequest
+            }
+            AlterConfigsError::TopicName(_) => ErrorCode::InvalidTopicException,
+            AlterConfigsError::UnknownTopic(_) => ErrorCode::UnknownTopicOrPartition,
+            AlterConfigsError::UnknownBroker(_) => ErrorCode::BrokerIdNotRegistered,
+            AlterConfigsError::NotAList { .. }
+            | AlterConfigsError::ValueTooLong
+            | AlterConfigsError::MinInsyncReplicas(..)
+            | AlterConfigsError::Config(_)
+            | AlterConfigsError::Subscription(SubscriptionError::Value(_)) => {
+                ErrorCode::InvalidConfig
+            }
+            AlterConfigsError::TooManyRecords(_) => ErrorCode::PolicyViolation,
+            AlterConfigsError::Quorum(error) => error.into(),
         }
     }
 }

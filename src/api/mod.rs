@@ -7,8 +7,10 @@
 //! **Invariant:** only this folder turns our errors into Kafka's codes, and nothing below it knows
 //! that a connection exists.
 
+mod alter_configs;
 mod answer;
 mod api_versions;
+mod config_changes;
 mod context;
 mod create_topics;
 mod delete_groups;
@@ -23,9 +25,11 @@ mod fetch_response;
 mod find_coordinator;
 mod groups;
 mod heartbeat;
+mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
+mod list_config_resources;
 mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
@@ -42,7 +46,7 @@ pub use answer::{Outcome, Refusal};
 pub use api_versions::FEATURES;
 pub use context::{RequestContext, Staged};
 
-use crate::config::BrokerConfig;
+use crate::config::{BrokerConfig, LiveConfig};
 use crate::controller::{Controller, Creations, ProducerIds};
 use crate::coordinator::group::GroupCoordinator;
 use crate::metadata::ImageHandle;
@@ -89,10 +93,13 @@ pub const ROWS: &[Row] = &[
     row(ApiKey::InitProducerId, 0, 5),
     row(ApiKey::OffsetForLeaderEpoch, 2, 4),
     row(ApiKey::DescribeConfigs, 1, 4),
+    row(ApiKey::AlterConfigs, 0, 2),
     row(ApiKey::DeleteGroups, 0, 2),
+    row(ApiKey::IncrementalAlterConfigs, 0, 1),
     row(ApiKey::ListPartitionReassignments, 0, 0),
     row(ApiKey::OffsetDelete, 0, 0),
     row(ApiKey::DescribeCluster, 0, 2),
+    row(ApiKey::ListConfigResources, 0, 1),
     row(ApiKey::DescribeTopicPartitions, 0, 0),
 ];
 
@@ -118,7 +125,10 @@ pub struct Identity {
 /// The parts that handlers work on; each handler is given only the one that it names.
 pub struct Api {
     pub identity: Identity,
+    /// What the broker was started with, for keys that are read once.
     pub config: Arc<BrokerConfig>,
+    /// What is in force now.
+    pub live: Arc<LiveConfig>,
     pub runtime: Runtime,
     pub image: ImageHandle,
     pub replicas: Arc<Replicas>,
@@ -221,7 +231,7 @@ impl Api {
                 delete_groups::handle(request, &self.groups)
             }),
             ApiKey::CreateTopics => call.answer(reply, |request, context| {
-                create_topics::handle(&request, context, &self.controller, &self.config)
+                create_topics::handle(&request, context, &self.controller, &self.live)
             }),
             ApiKey::DeleteTopics => call.answer(reply, |request, context| {
                 delete_topics::handle(
@@ -239,7 +249,16 @@ impl Api {
                 offset_for_leader_epoch::handle(request, &self.replicas, &self.image)
             }),
             ApiKey::DescribeConfigs => call.answer(reply, |request, context| {
-                describe_configs::handle(&request, context, &self.image, &self.config)
+                describe_configs::handle(&request, context, &self.config_parts())
+            }),
+            ApiKey::AlterConfigs => call.answer(reply, |request, _| {
+                alter_configs::handle(request, &self.config_parts())
+            }),
+            ApiKey::IncrementalAlterConfigs => call.answer(reply, |request, _| {
+                incremental_alter_configs::handle(request, &self.config_parts())
+            }),
+            ApiKey::ListConfigResources => call.answer(reply, |request, context| {
+                list_config_resources::handle(&request, context, &self.image.load())
             }),
             ApiKey::ListPartitionReassignments => call.answer(reply, |request, _| {
                 list_partition_reassignments::handle(&request, &self.image.load())
@@ -262,6 +281,16 @@ impl Api {
             image: &self.image,
             runtime: &self.runtime,
             bytes_max: self.config.fetch.bytes_max,
+        }
+    }
+
+    fn config_parts(&self) -> config_changes::Parts<'_> {
+        config_changes::Parts {
+            node: self.identity.node_id,
+            controller: &self.controller,
+            image: &self.image,
+            live: &self.live,
+            loggers: &*self.runtime.loggers,
         }
     }
 

@@ -5,7 +5,7 @@ use super::check::shown;
 use super::settings::{self, Settings};
 use super::{Failure, logging};
 use crate::config::{BrokerConfig, Listeners, Report};
-use crate::runtime::{Disk, os};
+use crate::runtime::{Disk, Runtime, os};
 use crate::server::Server;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -44,25 +44,29 @@ pub(super) fn start(
 ) -> Result<(), Failure> {
     let (config, report) =
         BrokerConfig::from_properties(&settings.properties).map_err(Failure::input)?;
-    logging::start(log, &settings.env)?;
+    let loggers = logging::start(log, &settings.env)?;
     start_report(&config, &report, settings);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let tokio = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores.min(WORKERS_MAX))
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .thread_name("ottla")
         .enable_all()
         .build()
         .map_err(Failure::work)?;
-    runtime.block_on(serve(config, lines))
+    let runtime = Runtime {
+        loggers,
+        ..os::runtime()
+    };
+    tokio.block_on(serve(config, runtime, lines))
 }
 
-async fn serve(config: BrokerConfig, lines: LogLines) -> Result<(), Failure> {
+async fn serve(config: BrokerConfig, runtime: Runtime, lines: LogLines) -> Result<(), Failure> {
     // Before anything else: a stop that is asked for during the start must not be lost.
     let mut stop = Stop::watch().map_err(Failure::work)?;
     let listeners = config.listeners.clone();
     let server = tokio::select! {
-        started = Server::start(config, os::runtime()) => started.map_err(Failure::work)?,
+        started = Server::start(config, runtime) => started.map_err(Failure::work)?,
         () = stop.asked() => return Ok(()),
     };
     let bootstrap = bootstrap(&listeners, server.bootstrap());

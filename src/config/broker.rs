@@ -5,6 +5,7 @@ use super::report::Report;
 use super::{ConfigError, Properties, TopicConfig, resolve};
 use crate::types::NodeId;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// Everything a broker reads at start. Times are milliseconds; `None` is "no limit".
@@ -67,14 +68,25 @@ pub struct NetConfig {
     pub connections_max: u32,
     /// `max.connections.per.ip`.
     pub connections_per_ip_max: u32,
-    /// `max.connections.per.ip.overrides`: host or address, and its own limit.
-    pub connections_per_ip_overrides: BTreeMap<String, u32>,
+    /// `max.connections.per.ip.overrides`: an address, and its own limit.
+    pub connections_per_ip_overrides: BTreeMap<IpAddr, u32>,
     /// `max.connection.creation.rate`: new connections a second.
     pub connection_creation_rate_max: u32,
+    /// What `listener.name.<name>.max.connections` and `….max.connection.creation.rate` say, by the
+    /// listener's name in upper case.
+    pub of_listeners: BTreeMap<String, ListenerConnections>,
     /// `connections.max.idle.ms`.
     pub connection_idle_ms_max: Option<u64>,
     /// `request.timeout.ms`: how long another broker may take to answer.
     pub request_timeout_ms: u32,
+}
+
+/// Limits of one listener, beside those of all. `None` where it has none of its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ListenerConnections {
+    pub count_max: Option<u32>,
+    /// New connections a second.
+    pub rate_max: Option<u32>,
 }
 
 /// How topics come and go.

@@ -1,9 +1,11 @@
-//! What DescribeConfigs tells about a broker, a topic or a group: each key with its value, where the
-//! value comes from, and what stands behind it (Kafka's `ConfigHelper`).
+//! What DescribeConfigs tells about a broker, a topic, a group or a subscription: each key with its
+//! value, where the value comes from, and what stands behind it (Kafka's `ConfigHelper`).
 
-use super::keys::{self, Key, Kind, Synonym};
-use super::{Properties, Value};
-use std::collections::BTreeMap;
+use super::Value;
+use super::dynamic::{InForce, Overrides};
+use super::group;
+use super::keys::{self, Key, Kind};
+use super::topic::given_by_broker;
 
 /// Where a value comes from (`DescribeConfigsResponse.ConfigSource`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub enum Source {
     /// Set when the broker was started.
     StaticBroker,
     Default,
+    BrokerLogger,
+    ClientMetrics,
     Group,
 }
 
@@ -27,6 +31,8 @@ impl Source {
             Source::DynamicDefaultBroker => 3,
             Source::StaticBroker => 4,
             Source::Default => 5,
+            Source::BrokerLogger => 6,
+            Source::ClientMetrics => 7,
             Source::Group => 8,
         }
     }
@@ -63,17 +69,6 @@ pub struct Stands {
     pub source: Source,
 }
 
-/// All that is known of a broker's settings.
-#[derive(Debug, Clone, Copy)]
-pub struct BrokerSources<'a> {
-    /// `BrokerConfig::properties`.
-    pub fixed: &'a Properties,
-    /// Set at run time for this broker.
-    pub dynamic: &'a BTreeMap<String, String>,
-    /// Set at run time for all brokers.
-    pub dynamic_default: &'a BTreeMap<String, String>,
-}
-
 /// Keys of the table that are not `KafkaConfig`'s: shown only where someone sets them.
 const ELSEWHERE: &[&str] = &[
     "allow.everyone.if.no.acl.found",
@@ -84,79 +79,82 @@ const ELSEWHERE: &[&str] = &[
 ];
 
 /// One broker's settings, sorted by name; also keys that only the user knows.
-pub fn broker(sources: BrokerSources<'_>) -> Vec<Described> {
+pub fn broker(now: &InForce) -> Vec<Described> {
     let mut names: Vec<&str> = keys::broker_keys()
         .filter(|key| !key.is_internal() && !ELSEWHERE.contains(&key.name))
         .map(|key| key.name)
         .collect();
-    let fixed = sources.fixed.iter().map(|(name, _)| name);
-    let set = sources
-        .dynamic
-        .keys()
-        .chain(sources.dynamic_default.keys())
-        .map(String::as_str);
-    names.extend(fixed.chain(set));
+    names.extend(now.config.properties.iter().map(|(name, _)| name));
     names.sort_unstable();
     names.dedup();
-    names
-        .into_iter()
-        .map(|name| broker_key(name, sources))
-        .collect()
+    let describe = |name: &str| {
+        let set = now.config.properties.get(name);
+        let text = match keys::broker_key(name) {
+            Some(key) => set.or(key.default).map(|text| normal(key, text)),
+            None => set.map(str::to_owned),
+        };
+        broker_key(name, text, standing(name, now))
+    };
+    names.into_iter().map(describe).collect()
 }
 
 /// What is set at run time for all brokers: nothing else belongs to the nameless broker.
-pub fn broker_defaults(dynamic_default: &BTreeMap<String, String>) -> Vec<Described> {
-    let fixed = Properties::new();
-    let dynamic = BTreeMap::new();
-    let sources = BrokerSources {
-        fixed: &fixed,
-        dynamic: &dynamic,
-        dynamic_default,
+pub fn broker_defaults(now: &InForce) -> Vec<Described> {
+    let describe = |(name, text): (&String, &String)| {
+        let mut synonyms = standing(name, now);
+        synonyms.retain(|stands| stands.source == Source::DynamicDefaultBroker);
+        broker_key(name, Some(text.clone()), synonyms)
     };
-    let describe = |name: &String| {
-        let mut described = broker_key(name, sources);
-        described
-            .synonyms
-            .retain(|stands| stands.source == Source::DynamicDefaultBroker);
-        described
-    };
-    dynamic_default.keys().map(describe).collect()
+    now.dynamic_default.iter().map(describe).collect()
 }
 
 /// One topic's settings, sorted by name.
-pub fn topic(overrides: &BTreeMap<String, String>, sources: BrokerSources<'_>) -> Vec<Described> {
+pub fn topic(overrides: &Overrides, now: &InForce) -> Vec<Described> {
     let shown = |key: &&Key| !key.is_internal() || overrides.contains_key(key.name);
-    let describe = |key: &Key| {
-        let synonyms = keys::topic_synonyms(key.name);
-        let behind = synonyms
+    let describe = |key: &'static Key| {
+        let behind = keys::topic_synonyms(key.name)
             .first()
-            .map_or(Vec::new(), |first| standing(first.name, sources));
-        let value = topic_value(key, overrides, synonyms, sources);
+            .map_or(Vec::new(), |first| standing(first.name, now));
+        let own = overrides.get(key.name).map(|text| normal(key, text));
+        let given = || {
+            let given = given_by_broker(key, &now.config.properties);
+            given.ok().flatten().map(|given| given.text)
+        };
+        let value = own.or_else(given);
+        let value = value.or_else(|| key.default.map(|text| normal(key, text)));
         owned(key, value, overrides, behind, Source::Topic)
     };
     keys::topic_keys().filter(shown).map(describe).collect()
 }
 
 /// One group's settings, sorted by name.
-pub fn group(overrides: &BTreeMap<String, String>, sources: BrokerSources<'_>) -> Vec<Described> {
-    let describe = |key: &Key| {
-        let synonym = keys::group_synonym(key.name);
-        let behind = match synonym {
-            Some(name) => standing(name, sources),
+pub fn group(overrides: &Overrides, now: &InForce) -> Vec<Described> {
+    let describe = |key: &'static Key| {
+        let behind = match keys::group_synonym(key.name) {
+            Some(name) => standing(name, now),
             None => default_of(key).into_iter().collect(),
         };
-        let text = overrides.get(key.name).map(String::as_str);
-        let text = text.or_else(|| synonym.and_then(|name| set_text(name, sources)));
-        let value = text.or(key.default).map(|text| normal(key, text));
+        let text = group::text(key, overrides, &now.config.properties);
+        let value = text.map(|text| normal(key, text));
         owned(key, value, overrides, behind, Source::Group)
     };
     keys::group_keys().map(describe).collect()
 }
 
+/// One subscription's settings, sorted by name. One that nobody made has the defaults.
+pub fn client_metrics(overrides: &Overrides) -> Vec<Described> {
+    let describe = |key: &'static Key| {
+        let text = overrides.get(key.name).map(String::as_str).or(key.default);
+        let value = text.map(|text| normal(key, text));
+        owned(key, value, overrides, Vec::new(), Source::ClientMetrics)
+    };
+    keys::client_metrics_keys().map(describe).collect()
+}
+
 fn owned(
-    key: &Key,
+    key: &'static Key,
     value: Option<String>,
-    overrides: &BTreeMap<String, String>,
+    overrides: &Overrides,
     behind: Vec<Stands>,
     owner: Source,
 ) -> Described {
@@ -173,9 +171,7 @@ fn owned(
         name: key.name.to_owned(),
         value,
         read_only: false,
-        source: synonyms
-            .first()
-            .map_or(Source::Default, |stands| stands.source),
+        source: first_source(&synonyms),
         sensitive: false,
         synonyms,
         kind: Some(key.kind),
@@ -183,35 +179,34 @@ fn owned(
     }
 }
 
-fn broker_key(name: &str, sources: BrokerSources<'_>) -> Described {
+fn broker_key(name: &str, text: Option<String>, synonyms: Vec<Stands>) -> Described {
     let key = keys::broker_key(name);
     let sensitive = keys::is_sensitive(name);
-    let synonyms = standing(name, sources);
-    let text = set_text(name, sources).or(key.and_then(|key| key.default));
-    let value = text.filter(|_| !sensitive).map(|text| match key {
-        Some(key) => normal(key, text),
-        None => text.to_owned(),
-    });
+    let scope = key.map(|key| key.scope);
     Described {
         name: name.to_owned(),
-        value,
+        value: text.filter(|_| !sensitive),
         read_only: !matches!(
-            key.map(|key| key.scope),
+            scope,
             Some(keys::Scope::PerBroker | keys::Scope::ClusterWide)
         ),
-        source: synonyms
-            .first()
-            .map_or(Source::Default, |stands| stands.source),
+        source: first_source(&synonyms),
         sensitive,
         synonyms,
-        kind: key.map(|key| key.kind),
+        kind: keys::base_key(name).map(|key| key.kind),
         doc: key.map(|key| key.doc),
     }
 }
 
+fn first_source(synonyms: &[Stands]) -> Source {
+    synonyms
+        .first()
+        .map_or(Source::Default, |stands| stands.source)
+}
+
 /// Every place that has a value for the broker key `name` or one of its other names, the strongest
 /// first. What is stronger than `name` itself under another name is left out, as in Kafka.
-fn standing(name: &str, sources: BrokerSources<'_>) -> Vec<Stands> {
+fn standing(name: &str, now: &InForce) -> Vec<Stands> {
     let names = names_of(name);
     let mut found = Vec::new();
     let mut add = |get: &dyn Fn(&str) -> Option<String>, source: Source| {
@@ -226,26 +221,24 @@ fn standing(name: &str, sources: BrokerSources<'_>) -> Vec<Stands> {
             }
         }
     };
+    let fixed = &now.started.properties;
+    let default = |name: &str| {
+        let stands = keys::broker_key(name).and_then(default_of);
+        stands.and_then(|stands| stands.value)
+    };
     add(
-        &|name| sources.dynamic.get(name).cloned(),
+        &|name| now.dynamic.get(name).cloned(),
         Source::DynamicBroker,
     );
     add(
-        &|name| sources.dynamic_default.get(name).cloned(),
+        &|name| now.dynamic_default.get(name).cloned(),
         Source::DynamicDefaultBroker,
     );
     add(
-        &|name| sources.fixed.get(name).map(str::to_owned),
+        &|name| fixed.get(name).map(str::to_owned),
         Source::StaticBroker,
     );
-    add(
-        &|name| {
-            keys::broker_key(name)
-                .and_then(default_of)
-                .and_then(|stands| stands.value)
-        },
-        Source::Default,
-    );
+    add(&default, Source::Default);
     let first = found
         .iter()
         .position(|stands| stands.name == name)
@@ -262,67 +255,15 @@ fn default_of(key: &Key) -> Option<Stands> {
     })
 }
 
-/// The key and its other names, first one set wins (`DynamicBrokerConfig.brokerConfigSynonyms`).
+/// The key and its other names, the strongest first.
 fn names_of(name: &str) -> Vec<&str> {
-    const FAMILIES: &[&[&str]] = &[
-        &["log.roll.ms", "log.roll.hours"],
-        &["log.roll.jitter.ms", "log.roll.jitter.hours"],
-        &[
-            "log.retention.ms",
-            "log.retention.minutes",
-            "log.retention.hours",
-        ],
-    ];
-    if let Some(family) = FAMILIES.iter().find(|family| family.contains(&name)) {
+    if let Some(family) = keys::family(name) {
         return family.to_vec();
-    }
-    // The other direction does not hold: the scheduler's interval is only a default here.
-    if name == "log.flush.interval.ms" {
-        return vec![name, "log.flush.scheduler.interval.ms"];
     }
     match keys::base_key(name) {
         Some(base) if base.name != name => vec![name, base.name],
         _ => vec![name],
     }
-}
-
-fn set_text<'a>(name: &str, sources: BrokerSources<'a>) -> Option<&'a str> {
-    let dynamic = sources
-        .dynamic
-        .get(name)
-        .or_else(|| sources.dynamic_default.get(name));
-    dynamic
-        .map(String::as_str)
-        .or_else(|| sources.fixed.get(name))
-}
-
-/// What is in force for a topic: its override, the first broker key that is set, or the default.
-fn topic_value(
-    key: &Key,
-    overrides: &BTreeMap<String, String>,
-    synonyms: &[Synonym],
-    sources: BrokerSources<'_>,
-) -> Option<String> {
-    if let Some(text) = overrides.get(key.name) {
-        return Some(normal(key, text));
-    }
-    for synonym in synonyms {
-        let broker = keys::broker_key(synonym.name);
-        if let (Some(broker), Some(text)) = (broker, set_text(synonym.name, sources)) {
-            let value = Value::parse(broker, text)
-                .ok()
-                .map(|value| synonym.to_topic(&value));
-            let limitless = |text: &String| key.name == "retention.ms" && text.starts_with('-');
-            return value.map(|text| {
-                if limitless(&text) {
-                    "-1".to_owned()
-                } else {
-                    text
-                }
-            });
-        }
-    }
-    key.default.map(|text| normal(key, text))
 }
 
 /// The text as Kafka's tools show it. What cannot be read (it was checked when it was set) stays.
@@ -333,8 +274,10 @@ fn normal(key: &Key, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{BrokerConfig, LiveConfig, Properties};
+    use std::sync::Arc;
 
-    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    fn map(pairs: &[(&str, &str)]) -> Overrides {
         pairs
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
@@ -345,25 +288,23 @@ mod tests {
         described.iter().find(|d| d.name == name).unwrap()
     }
 
-    fn with<T>(
+    /// A broker that was started with `fixed`, and told `dynamic_default` and `dynamic` since.
+    fn now(
         fixed: &str,
         dynamic_default: &[(&str, &str)],
-        f: impl Fn(BrokerSources<'_>) -> T,
-    ) -> T {
+        dynamic: &[(&str, &str)],
+    ) -> Arc<InForce> {
         let fixed = Properties::parse(fixed).unwrap();
-        let dynamic_default = map(dynamic_default);
-        let dynamic = BTreeMap::new();
-        f(BrokerSources {
-            fixed: &fixed,
-            dynamic: &dynamic,
-            dynamic_default: &dynamic_default,
-        })
+        let (started, _) = BrokerConfig::from_properties(&fixed).unwrap();
+        let live = LiveConfig::new(Arc::new(started));
+        assert_eq!(live.update(&map(dynamic_default), &map(dynamic)), []);
+        live.load()
     }
 
     #[test]
     fn a_topics_value_comes_from_the_topic_then_the_broker_then_the_default() {
         let topic_of =
-            |overrides: &[(&str, &str)], fixed| with(fixed, &[], |s| topic(&map(overrides), s));
+            |overrides: &[(&str, &str)], fixed| topic(&map(overrides), &now(fixed, &[], &[]));
         let own = topic_of(&[("segment.bytes", "2000000")], "log.segment.bytes=3000000");
         let segment = find(&own, "segment.bytes");
         assert_eq!(
@@ -392,7 +333,7 @@ mod tests {
 
     #[test]
     fn hours_of_the_broker_are_milliseconds_of_a_topic() {
-        let described = with("log.retention.hours=2", &[], |s| topic(&BTreeMap::new(), s));
+        let described = topic(&map(&[]), &now("log.retention.hours=2", &[], &[]));
         let retention = find(&described, "retention.ms");
         assert_eq!(retention.value.as_deref(), Some("7200000"));
         // Kafka's quirk: only what stands at or after log.retention.ms itself is listed.
@@ -406,7 +347,7 @@ mod tests {
     fn a_broker_shows_what_is_set_and_never_a_secret() {
         let fixed =
             "ssl.key.password=hush\nmine=hush\nnum.partitions=4\nsocket.request.max.bytes=7";
-        let described = with(fixed, &[("log.retention.ms", "5")], broker);
+        let described = broker(&now(fixed, &[("log.retention.ms", "5")], &[]));
         assert!(!format!("{described:?}").contains("hush"));
         let secret = find(&described, "ssl.key.password");
         assert!(secret.sensitive && secret.value.is_none());
@@ -437,7 +378,7 @@ mod tests {
     #[test]
     fn a_listeners_own_key_stands_before_the_general_one() {
         let fixed = "listener.name.a.ssl.client.auth=none\nssl.client.auth=required";
-        let described = with(fixed, &[], broker);
+        let described = broker(&now(fixed, &[], &[]));
         let own = find(&described, "listener.name.a.ssl.client.auth");
         let names: Vec<_> = own.synonyms.iter().map(|s| s.name.as_str()).collect();
         assert_eq!(
@@ -453,7 +394,7 @@ mod tests {
     #[test]
     fn a_group_falls_back_to_the_brokers_key() {
         let fixed = "group.consumer.session.timeout.ms=50000";
-        let described = with(fixed, &[], |s| group(&BTreeMap::new(), s));
+        let described = group(&map(&[]), &now(fixed, &[], &[]));
         let session = find(&described, "consumer.session.timeout.ms");
         assert_eq!(
             (session.value.as_deref(), session.source),
@@ -462,6 +403,49 @@ mod tests {
         assert_eq!(
             find(&described, "share.isolation.level").source,
             Source::Default
+        );
+    }
+
+    #[test]
+    fn what_is_set_at_run_time_is_shown_as_it_is_enforced() {
+        let fixed = "log.retention.hours=2\nmessage.max.bytes=1000";
+        let dynamic_default = [("log.retention.ms", "5"), ("message.max.bytes", "2000")];
+        let now = now(fixed, &dynamic_default, &[("message.max.bytes", "3000")]);
+        let described = topic(&map(&[]), &now);
+        let bytes = find(&described, "max.message.bytes");
+        assert_eq!(bytes.value.as_deref(), Some("3000"));
+        let sources: Vec<Source> = bytes.synonyms.iter().map(|s| s.source).collect();
+        assert_eq!(
+            sources,
+            [
+                Source::DynamicBroker,
+                Source::DynamicDefaultBroker,
+                Source::StaticBroker,
+                Source::Default
+            ]
+        );
+        let retention = find(&described, "retention.ms");
+        assert_eq!(retention.value.as_deref(), Some("5"));
+        assert_eq!(retention.source, Source::DynamicDefaultBroker);
+        let defaults = broker_defaults(&now);
+        assert_eq!(defaults.len(), 2);
+        let bytes = find(&defaults, "message.max.bytes");
+        assert_eq!(bytes.value.as_deref(), Some("2000"));
+        assert_eq!(bytes.source, Source::DynamicDefaultBroker);
+        assert_eq!(bytes.synonyms.len(), 1);
+    }
+
+    #[test]
+    fn a_subscription_has_only_what_was_set_for_it() {
+        let described = client_metrics(&map(&[("interval.ms", "1000")]));
+        let interval = find(&described, "interval.ms");
+        assert_eq!(interval.value.as_deref(), Some("1000"));
+        assert_eq!(interval.source, Source::ClientMetrics);
+        let metrics = find(&described, "metrics");
+        assert_eq!(metrics.value.as_deref(), Some(""));
+        assert_eq!(
+            (metrics.source, metrics.synonyms.len()),
+            (Source::Default, 0)
         );
     }
 }

@@ -12,9 +12,11 @@ pub enum ConfigError {
     Value {
         key: String,
         value: String,
-        expected: String,
+        reason: String,
     },
-    /// Nobody knows this key here. Only topics and groups refuse it; a broker warns and goes on.
+    /// Each entry of the list is fine, but not the list.
+    List { key: String, reason: String },
+    /// Nobody knows this key here. A broker warns and goes on; everything else refuses it.
     Unknown { key: String, resource: &'static str },
     /// Each value is fine, but not together.
     Conflict { reason: String },
@@ -27,12 +29,17 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    pub(crate) fn value(key: &str, value: &str, expected: impl Into<String>) -> ConfigError {
+    pub(crate) fn value(key: &str, value: &str, reason: impl Into<String>) -> ConfigError {
         ConfigError::Value {
             key: key.into(),
             value: value.into(),
-            expected: expected.into(),
+            reason: reason.into(),
         }
+    }
+
+    /// Says what the value should have been, as the end of a sentence.
+    pub(crate) fn expected(key: &str, value: &str, what: impl fmt::Display) -> ConfigError {
+        ConfigError::value(key, value, format!("expected {what}"))
     }
 
     pub(crate) fn conflict(reason: impl Into<String>) -> ConfigError {
@@ -53,6 +60,7 @@ impl ConfigError {
     pub fn key(&self) -> Option<&str> {
         match self {
             ConfigError::Value { key, .. }
+            | ConfigError::List { key, .. }
             | ConfigError::Unknown { key, .. }
             | ConfigError::Refused { key, .. } => Some(key),
             ConfigError::Syntax { .. } | ConfigError::Conflict { .. } => None,
@@ -72,15 +80,16 @@ impl fmt::Display for ConfigError {
         };
         match self {
             ConfigError::Syntax { reason } => f.write_str(reason),
-            ConfigError::Value {
-                key,
-                value,
-                expected,
-            } => {
-                write!(f, "{key}={}: expected {expected}", shown(key, value))
+            // The words of Apache Kafka's tools, which people search for and programs look at.
+            ConfigError::Value { key, value, reason } => {
+                let value = shown(key, value);
+                write!(f, "Invalid value {value} for configuration {key}: {reason}")
+            }
+            ConfigError::List { key, reason } => {
+                write!(f, "Configuration '{key}' {reason}")
             }
             ConfigError::Unknown { key, resource } => {
-                write!(f, "{key}: no such {resource} configuration")
+                write!(f, "Unknown {resource} config name: {key}")
             }
             ConfigError::Conflict { reason } => f.write_str(reason),
             ConfigError::Refused { key, value, reason } => {

@@ -169,10 +169,11 @@ fn protocols(read: &Read<'_>, controllers: &[String]) -> Result<Protocols, Confi
         .map(str::trim)
         .filter(|entry| !entry.is_empty())
     {
-        let wrong = || ConfigError::value(key, entry, "NAME:PROTOCOL, as in PLAINTEXT:PLAINTEXT");
+        let wrong =
+            || ConfigError::expected(key, entry, "NAME:PROTOCOL, as in PLAINTEXT:PLAINTEXT");
         let (name, protocol) = entry.rsplit_once(':').ok_or_else(wrong)?;
         let protocol = SecurityProtocol::parse(protocol.trim()).ok_or_else(|| {
-            ConfigError::value(
+            ConfigError::expected(
                 key,
                 entry,
                 "one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL after the colon",
@@ -357,7 +358,7 @@ pub(super) fn parse_endpoint(
     text: &str,
 ) -> Result<(String, Option<String>, u16), ConfigError> {
     let wrong = || {
-        ConfigError::value(
+        ConfigError::expected(
             key,
             text,
             "NAME://host:port, as in PLAINTEXT://localhost:9092",
@@ -374,7 +375,7 @@ pub(super) fn parse_endpoint(
         return Err(wrong());
     }
     let port = port.parse().map_err(|_| {
-        ConfigError::value(key, text, "a port from 0 to 65535 after the last colon")
+        ConfigError::expected(key, text, "a port from 0 to 65535 after the last colon")
     })?;
     Ok((
         name.trim().to_uppercase(),

@@ -37,8 +37,13 @@ The last column says what Ottla does with a key:
 - **refused**: a value other than the default stops the start, since going on would be unsafe. TLS
   and SASL listeners, and more replicas than brokers, are refused too.
 
-A broker key marked *broker* or *cluster* can be changed at run time in Apache Kafka, for one broker
-or for all.
+A key marked *at start* is read once. Every other can be changed while the broker runs, as with
+`kafka-configs.sh`, and is in force at once: a key marked *cluster* for one broker or for all, one
+marked *broker* for one broker only, the rest for the topic, the group or the subscription. A topic
+has its own value, else this broker's, else that of all brokers, else the file's, else the default.
+
+At run time a broker refuses a few changes that Apache Kafka would make: other `listeners`, a
+`listener.security.protocol.map` that changes one of them, `cordoned.log.dirs`, `metric.reporters`.
 ";
 
 pub(super) fn page() -> String {
@@ -54,6 +59,8 @@ pub(super) fn page() -> String {
     }
     table(&mut page, "Topic configurations", keys::topic_keys());
     table(&mut page, "Group configurations", keys::group_keys());
+    let subscription = keys::client_metrics_keys();
+    table(&mut page, "Client-metrics subscriptions", subscription);
     page
 }
 
@@ -96,6 +103,7 @@ fn changes(scope: Scope) -> &'static str {
         Scope::ClusterWide => "cluster",
         Scope::Topic => "topic",
         Scope::Group => "group",
+        Scope::ClientMetrics => "subscription",
     }
 }
 

@@ -2,9 +2,10 @@
 //! refuse what contradicts itself or would be unsafe, and note what the user should know.
 
 use super::broker::{
-    BrokerConfig, Directories, FetchConfig, GroupsConfig, LogsConfig, NetConfig, OffsetsConfig,
-    ReplicationConfig, Roles, TopicsConfig, TransactionsConfig,
+    BrokerConfig, Directories, FetchConfig, GroupsConfig, ListenerConnections, LogsConfig,
+    NetConfig, OffsetsConfig, ReplicationConfig, Roles, TopicsConfig, TransactionsConfig,
 };
+use super::group;
 use super::keys::{self, Status};
 use super::listener;
 use super::report::{Report, What};
@@ -12,6 +13,7 @@ use super::value::Value;
 use super::{ConfigError, Properties, TopicConfig};
 use crate::types::NodeId;
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 /// Where Kafka's default needs three brokers, and what a node on its own takes instead. With
@@ -221,12 +223,14 @@ fn distance(a: &str, b: &str) -> usize {
 /// An error about `listener.name.x.ssl.y` should not name `ssl.y`.
 fn renamed(error: ConfigError, name: &str) -> ConfigError {
     match error {
-        ConfigError::Value {
-            value, expected, ..
-        } => ConfigError::Value {
+        ConfigError::Value { value, reason, .. } => ConfigError::Value {
             key: name.to_owned(),
             value,
-            expected,
+            reason,
+        },
+        ConfigError::List { reason, .. } => ConfigError::List {
+            key: name.to_owned(),
+            reason,
         },
         other => other,
     }
@@ -352,7 +356,7 @@ fn directories(read: &Read<'_>) -> Result<Directories, ConfigError> {
         .or_else(|| log_dirs.first().cloned())
         .unwrap_or_default();
     if !log_dirs.contains(&metadata_dir) {
-        return Err(ConfigError::value(
+        return Err(ConfigError::expected(
             "metadata.log.dir",
             &metadata_dir.to_string_lossy(),
             format!("one of log.dirs ({})", named.join(", ")),
@@ -401,29 +405,66 @@ fn net(read: &Read<'_>) -> Result<NetConfig, ConfigError> {
         connections_per_ip_max,
         connections_per_ip_overrides,
         connection_creation_rate_max: read.count("max.connection.creation.rate"),
+        of_listeners: of_listeners(read),
         connection_idle_ms_max,
         request_timeout_ms: read.count("request.timeout.ms"),
     })
 }
 
-fn overrides(read: &Read<'_>) -> Result<BTreeMap<String, u32>, ConfigError> {
+fn overrides(read: &Read<'_>) -> Result<BTreeMap<IpAddr, u32>, ConfigError> {
     let key = "max.connections.per.ip.overrides";
     let text = read.text(key).unwrap_or_default();
     let mut overrides = BTreeMap::new();
-    for entry in text
-        .split(',')
-        .map(str::trim)
-        .filter(|entry| !entry.is_empty())
-    {
-        let parsed = entry.rsplit_once(':').and_then(|(host, count)| {
-            let host = host.trim();
-            Some((host.to_owned(), count.trim().parse().ok()?)).filter(|_| !host.is_empty())
-        });
-        let (host, count) =
-            parsed.ok_or_else(|| ConfigError::value(key, &text, "host:count,host:count"))?;
-        overrides.insert(host, count);
+    let entries = text.split(',').map(str::trim);
+    for entry in entries.filter(|entry| !entry.is_empty()) {
+        let parsed = entry
+            .rsplit_once(':')
+            .and_then(|(host, count)| Some((host.trim(), count.trim().parse().ok()?)));
+        let (host, count) = parsed
+            .filter(|(host, _)| !host.is_empty())
+            .ok_or_else(|| ConfigError::expected(key, &text, "host:count,host:count"))?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        match host.parse::<IpAddr>() {
+            Ok(address) => {
+                overrides.insert(address.to_canonical(), count);
+            }
+            Err(_) if host == "localhost" => {
+                overrides.insert(Ipv4Addr::LOCALHOST.into(), count);
+                overrides.insert(Ipv6Addr::LOCALHOST.into(), count);
+            }
+            Err(_) => {
+                let reason = "host names are not looked up: use the address";
+                return Err(ConfigError::refused(key, &text, reason));
+            }
+        }
     }
     Ok(overrides)
+}
+
+/// Keys with the prefix `listener.name.<name>.`.
+fn of_listeners(read: &Read<'_>) -> BTreeMap<String, ListenerConnections> {
+    let mut of_listeners = BTreeMap::new();
+    for (name, text) in read.properties.iter() {
+        let Some((listener, base)) = name
+            .strip_prefix("listener.name.")
+            .and_then(|rest| rest.split_once('.'))
+        else {
+            continue;
+        };
+        let limit = text.trim().parse().ok();
+        let limits: &mut ListenerConnections = match base {
+            "max.connections" | "max.connection.creation.rate" => {
+                of_listeners.entry(listener.to_uppercase()).or_default()
+            }
+            _ => continue,
+        };
+        if base == "max.connections" {
+            limits.count_max = limit;
+        } else {
+            limits.rate_max = limit;
+        }
+    }
+    of_listeners
 }
 
 fn logs(read: &Read<'_>) -> LogsConfig {
@@ -455,7 +496,7 @@ fn offsets(read: &Read<'_>) -> Result<OffsetsConfig, ConfigError> {
         .ok()
         .filter(|codec| *codec <= 4)
         .ok_or_else(|| {
-            ConfigError::value(
+            ConfigError::expected(
                 "offsets.topic.compression.codec",
                 &codec.to_string(),
                 "0 (none), 1 (gzip), 2 (snappy), 3 (lz4) or 4 (zstd)",
@@ -464,7 +505,7 @@ fn offsets(read: &Read<'_>) -> Result<OffsetsConfig, ConfigError> {
     // Kafka accepts less, and then no group ever finds a coordinator: the topic cannot be made.
     let topic_segment_bytes = read.count("offsets.topic.segment.bytes");
     if topic_segment_bytes < SEGMENT_BYTES_MIN {
-        return Err(ConfigError::value(
+        return Err(ConfigError::expected(
             "offsets.topic.segment.bytes",
             &topic_segment_bytes.to_string(),
             format!("at least {SEGMENT_BYTES_MIN}, the smallest segment of a topic"),
@@ -490,6 +531,8 @@ fn groups(read: &Read<'_>) -> Result<GroupsConfig, ConfigError> {
             "group.coordinator.rebalance.protocols: classic cannot be left out",
         ));
     }
+    // What a group gets that sets nothing must be within the broker's own bounds.
+    group::validate_group_config(&BTreeMap::new(), read.properties)?;
     Ok(GroupsConfig {
         session_timeout_ms_min: read.int("group.min.session.timeout.ms"),
         session_timeout_ms_max: read.int("group.max.session.timeout.ms"),
@@ -597,7 +640,7 @@ impl Read<'_> {
         }
     }
 
-    fn int(&self, name: &str) -> i32 {
+    pub(super) fn int(&self, name: &str) -> i32 {
         match self.value(name) {
             Some(Value::Int(value)) => value,
             other => unreachable!("{name} is no int but {other:?}"),

@@ -123,34 +123,16 @@ impl TopicConfig {
     pub(super) fn from_broker(properties: &Properties) -> Result<TopicConfig, ConfigError> {
         let mut config = TopicConfig::default();
         for key in keys::topic_keys() {
-            for synonym in keys::topic_synonyms(key.name) {
-                if let Some(text) = properties.get(synonym.name) {
-                    config.set_from_broker(key.name, synonym, text)?;
-                    break;
-                }
-            }
+            let Some(given) = given_by_broker(key, properties)? else {
+                continue;
+            };
+            config.set(key.name, &given.text).map_err(|_| {
+                let written = properties.get(given.by).unwrap_or_default();
+                ConfigError::expected(given.by, written.trim(), key.expected())
+            })?;
         }
         config.check()?;
         Ok(config)
-    }
-
-    fn set_from_broker(
-        &mut self,
-        name: &str,
-        synonym: &keys::Synonym,
-        text: &str,
-    ) -> Result<(), ConfigError> {
-        let broker = keys::broker_key(synonym.name).expect("a synonym is in the table");
-        // Checked with the broker key first, so that an error names what the user wrote.
-        let value = Value::parse(broker, text)?;
-        let text = synonym.to_topic(&value);
-        // A negative time to keep is "no limit" on a broker and must be −1 on a topic.
-        let limitless = name == "retention.ms" && text.starts_with('-');
-        self.set(name, if limitless { "-1" } else { &text })
-            .map_err(|_| {
-                let topic = keys::topic_key(name).expect("a topic key");
-                ConfigError::value(synonym.name, &value.to_string(), topic.expected())
-            })
     }
 
     /// How long a segment stays open: compaction cannot touch the open one, so a bound on the lag
@@ -212,7 +194,7 @@ impl TopicConfig {
             (INTERNAL_SEGMENT_BYTES, Value::Int(v)) => {
                 let bytes = u32::try_from(v).ok().filter(|bytes| *bytes > 0);
                 self.segment_bytes = bytes
-                    .ok_or_else(|| ConfigError::value(name, text, "a whole number above 0"))?;
+                    .ok_or_else(|| ConfigError::expected(name, text, "a whole number above 0"))?;
             }
             ("leader.replication.throttled.replicas", Value::List(v)) => {
                 self.leader_throttled_replicas = v;
@@ -297,6 +279,35 @@ impl TopicConfig {
             unclean_leader_election_enable: false,
         }
     }
+}
+
+/// What a broker's own keys say for a topic key.
+pub(super) struct Given {
+    /// The topic's text.
+    pub(super) text: String,
+    /// The broker's key.
+    pub(super) by: &'static str,
+}
+
+/// What the broker's keys say for the topic key; `None` if they say nothing and the default holds.
+pub(super) fn given_by_broker(
+    key: &keys::Key,
+    properties: &Properties,
+) -> Result<Option<Given>, ConfigError> {
+    let synonyms = keys::topic_synonyms(key.name).iter();
+    let mut set = synonyms.filter_map(|synonym| Some((synonym, properties.get(synonym.name)?)));
+    let Some((synonym, text)) = set.next() else {
+        return Ok(None);
+    };
+    let broker = keys::broker_key(synonym.name).expect("a synonym is in the table");
+    // Checked with the broker key first, so that an error names what the user wrote.
+    let text = synonym.to_topic(&Value::parse(broker, text)?);
+    // A negative time to keep is "no limit" on a broker and must be −1 on a topic.
+    let limitless = key.name == "retention.ms" && text.starts_with('-');
+    Ok(Some(Given {
+        text: if limitless { "-1".to_owned() } else { text },
+        by: synonym.name,
+    }))
 }
 
 const INTERNAL_SEGMENT_BYTES: &str = "internal.segment.bytes";

@@ -23,52 +23,86 @@ impl Value {
     /// Reads `text` as a value of `key`. Blanks around it do not count.
     pub fn parse(key: &Key, text: &str) -> Result<Value, ConfigError> {
         let trimmed = text.trim();
-        let wrong = |expected: &str| ConfigError::value(key.name, trimmed, expected);
+        let wrong = |reason: &str| ConfigError::value(key.name, trimmed, reason);
+        let no_number = || {
+            let kind = key.kind.name().to_uppercase();
+            wrong(&format!("Not a number of type {kind}"))
+        };
         let value = match key.kind {
             Kind::Boolean if trimmed.eq_ignore_ascii_case("true") => Value::Boolean(true),
             Kind::Boolean if trimmed.eq_ignore_ascii_case("false") => Value::Boolean(false),
-            Kind::Boolean => return Err(wrong("true or false")),
+            Kind::Boolean => return Err(wrong("Expected value to be either true or false")),
             Kind::String => Value::String(trimmed.to_owned()),
-            Kind::Int => Value::Int(trimmed.parse().map_err(|_| wrong(&key.expected()))?),
-            Kind::Short => Value::Short(trimmed.parse().map_err(|_| wrong(&key.expected()))?),
-            Kind::Long => Value::Long(trimmed.parse().map_err(|_| wrong(&key.expected()))?),
-            Kind::Double => Value::Double(trimmed.parse().map_err(|_| wrong(&key.expected()))?),
+            Kind::Int => Value::Int(trimmed.parse().map_err(|_| no_number())?),
+            Kind::Short => Value::Short(trimmed.parse().map_err(|_| no_number())?),
+            Kind::Long => Value::Long(trimmed.parse().map_err(|_| no_number())?),
+            Kind::Double => Value::Double(trimmed.parse().map_err(|_| no_number())?),
             Kind::List if trimmed.is_empty() => Value::List(Vec::new()),
             Kind::List => Value::List(trimmed.split(',').map(|part| part.trim().into()).collect()),
             Kind::Class => Value::Class(trimmed.to_owned()),
             Kind::Password => Value::Password(trimmed.to_owned()),
         };
-        if value.is_allowed(key.allowed) {
-            Ok(value)
-        } else {
-            Err(wrong(&key.expected()))
+        value.check(key)?;
+        Ok(value)
+    }
+
+    /// Refuses what `key` does not allow, in the words of Kafka's validators.
+    fn check(&self, key: &Key) -> Result<(), ConfigError> {
+        if let Value::List(entries) = self {
+            check_entries(key, entries)?;
+        }
+        match self.complaint(key) {
+            None => Ok(()),
+            Some(reason) => Err(ConfigError::value(key.name, &self.to_string(), reason)),
         }
     }
 
-    fn is_allowed(&self, allowed: Allowed) -> bool {
-        match (allowed, self) {
-            (Allowed::AtLeast(least), value) => value.whole().is_some_and(|v| v >= least),
-            (Allowed::Between(least, most), value) => {
-                value.whole().is_some_and(|v| (least..=most).contains(&v))
+    fn complaint(&self, key: &Key) -> Option<String> {
+        let unless = |fine: bool, reason: String| (!fine).then_some(reason);
+        let least = |least: String| format!("Value must be at least {least}");
+        let most = |most: String| format!("Value must be no more than {most}");
+        match (key.allowed, self) {
+            (Allowed::AtLeast(low), value) => {
+                unless(value.whole() >= Some(low), least(low.to_string()))
             }
-            (Allowed::BetweenDoubles(least, most), Value::Double(v)) => (least..=most).contains(v),
-            (Allowed::GzipLevel, value) => value
-                .whole()
-                .is_some_and(|v| v == -1 || (1..=9).contains(&v)),
-            (Allowed::OneOf(names), Value::String(v)) => names.contains(&v.as_str()),
+            (Allowed::Between(low, high), value) => {
+                let low = unless(value.whole() >= Some(low), least(low.to_string()));
+                low.or_else(|| unless(value.whole() <= Some(high), most(high.to_string())))
+            }
+            (Allowed::BetweenDoubles(low, high), Value::Double(v)) => {
+                let low = unless(*v >= low, least(low.to_string()));
+                low.or_else(|| unless(*v <= high, most(high.to_string())))
+            }
+            (Allowed::GzipLevel, value) => {
+                let reason = "Value must be between 1 and 9 or equal to -1".to_owned();
+                unless(matches!(value.whole(), Some(-1 | 1..=9)), reason)
+            }
+            (Allowed::OneOf(names), Value::String(v)) => {
+                unless(names.contains(&v.as_str()), one_of(names))
+            }
             (Allowed::OneOfAnyCase(names), Value::String(v)) => {
-                names.iter().any(|name| name.eq_ignore_ascii_case(v))
+                let fine = names.iter().any(|name| name.eq_ignore_ascii_case(v));
+                let names = names.join(", ");
+                unless(
+                    fine,
+                    format!("String must be one of (case insensitive): {names}"),
+                )
             }
-            (Allowed::NonEmpty, Value::String(v)) => !v.is_empty(),
-            (Allowed::Distinct { empty }, Value::List(v)) => {
-                distinct(v) && (empty || !v.is_empty())
+            (Allowed::NonEmpty, Value::String(v)) => {
+                unless(!v.is_empty(), "String must be non-empty".to_owned())
             }
-            (Allowed::Subset(names), Value::List(v)) => {
-                distinct(v) && v.iter().all(|entry| names.contains(&entry.as_str()))
-            }
-            (Allowed::SubsetNonEmpty(names), Value::List(v)) => {
-                distinct(v) && !v.is_empty() && v.iter().all(|e| names.contains(&e.as_str()))
-            }
+            (Allowed::Any | Allowed::Distinct { .. }, _) => None,
+            (Allowed::Subset(_) | Allowed::SubsetNonEmpty(_), _) => None,
+            (allowed, value) => unless(
+                value.has_form(allowed),
+                format!("expected {}", key.expected()),
+            ),
+        }
+    }
+
+    /// Whether a text or a list is written as the key demands.
+    fn has_form(&self, allowed: Allowed) -> bool {
+        match (allowed, self) {
             (Allowed::Voters, Value::List(v)) => v.iter().all(|entry| is_voter(entry)),
             (Allowed::HostPorts, Value::List(v)) => v.iter().all(|entry| is_host_port(entry)),
             (Allowed::ThrottledReplicas, Value::List(v)) => {
@@ -81,7 +115,6 @@ impl Value {
                     || v.strip_prefix("by_duration:").is_some_and(is_duration)
             }
             // The table pairs each range with a type that it fits; a test reads every default.
-            (Allowed::Any, _) => true,
             _ => false,
         }
     }
@@ -171,9 +204,44 @@ fn java_double(value: f64) -> String {
     }
 }
 
-fn distinct(entries: &[String]) -> bool {
+/// Refuses entries that are repeated, empty or none of the key's, and a list without entries where
+/// the key wants some (`ConfigDef.ValidList`).
+fn check_entries(key: &Key, entries: &[String]) -> Result<(), ConfigError> {
+    let (names, may_be_empty): (&[&str], bool) = match key.allowed {
+        Allowed::Distinct { empty } => (&[], empty),
+        Allowed::Subset(names) => (names, true),
+        Allowed::SubsetNonEmpty(names) => (names, false),
+        _ => return Ok(()),
+    };
+    let wrong = |reason: String| {
+        let key = key.name.to_owned();
+        Err(ConfigError::List { key, reason })
+    };
+    if entries.is_empty() && !may_be_empty {
+        let valid = if names.is_empty() {
+            "any non-empty value".to_owned()
+        } else {
+            format!("[{}]", names.join(", "))
+        };
+        return wrong(format!("must not be empty. Valid values include: {valid}"));
+    }
     let repeated = |(i, entry): (usize, &String)| entries[..i].contains(entry);
-    !entries.iter().any(String::is_empty) && !entries.iter().enumerate().any(repeated)
+    if entries.iter().enumerate().any(repeated) {
+        return wrong("values must not be duplicated.".to_owned());
+    }
+    for entry in entries {
+        if entry.is_empty() {
+            return wrong("values must not be empty.".to_owned());
+        }
+        if !names.is_empty() && !names.contains(&entry.as_str()) {
+            return Err(ConfigError::value(key.name, entry, one_of(names)));
+        }
+    }
+    Ok(())
+}
+
+fn one_of(names: &[&str]) -> String {
+    format!("String must be one of: {}", names.join(", "))
 }
 
 fn is_voter(entry: &str) -> bool {
@@ -250,8 +318,56 @@ mod tests {
         let key = keys::topic_key("segment.bytes").unwrap();
         assert_eq!(
             Value::parse(key, "14").unwrap_err().to_string(),
-            "segment.bytes=14: expected a 32-bit whole number of at least 1048576"
+            "Invalid value 14 for configuration segment.bytes: Value must be at least 1048576"
         );
+    }
+
+    #[test]
+    fn an_error_has_kafkas_words() {
+        for (key, text, error) in [
+            (
+                "retention.ms",
+                "soon",
+                "Invalid value soon for configuration retention.ms: Not a number of type LONG",
+            ),
+            (
+                "preallocate",
+                "yes",
+                "Invalid value yes for configuration preallocate: Expected value to be either \
+                 true or false",
+            ),
+            (
+                "compression.lz4.level",
+                "18",
+                "Invalid value 18 for configuration compression.lz4.level: Value must be no more \
+                 than 17",
+            ),
+            (
+                "min.cleanable.dirty.ratio",
+                "-1",
+                "Invalid value -1.0 for configuration min.cleanable.dirty.ratio: Value must be at \
+                 least 0",
+            ),
+            (
+                "cleanup.policy",
+                "delete,forget",
+                "Invalid value forget for configuration cleanup.policy: String must be one of: \
+                 compact, delete",
+            ),
+            (
+                "cleanup.policy",
+                "delete,delete",
+                "Configuration 'cleanup.policy' values must not be duplicated.",
+            ),
+            (
+                "cleanup.policy",
+                "delete,",
+                "Configuration 'cleanup.policy' values must not be empty.",
+            ),
+        ] {
+            let key = keys::topic_key(key).unwrap();
+            assert_eq!(Value::parse(key, text).unwrap_err().to_string(), error);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! quorum; one change is under way at a time, so that no decision is made on a stale image.
 
 mod broker;
+mod configs;
 mod creations;
 mod partitions;
 mod placement;
@@ -11,6 +12,7 @@ mod producer_ids;
 mod topics;
 
 pub use broker::{BrokerEpoch, Registration};
+pub use configs::{AlterConfigs, AlterConfigsError, ConfigChange, KeyChange};
 pub use creations::Creations;
 pub use partitions::new_leader_epochs;
 pub use producer_ids::{PRODUCER_ID_BLOCK, ProducerIds, ProducerIdsError};
@@ -18,6 +20,7 @@ pub use topics::{
     CreateTopic, CreateTopicError, CreatedTopic, DeleteTopicError, TopicDefaults, TopicRef,
 };
 
+use crate::config::LiveConfig;
 use crate::metadata::{ImageHandle, MetadataRecord};
 use crate::quorum::{MetadataQuorum, QuorumError};
 use crate::runtime::Rng;
@@ -30,7 +33,7 @@ pub struct Controller {
     quorum: Arc<dyn MetadataQuorum>,
     image: ImageHandle,
     rng: Arc<dyn Rng>,
-    defaults: Arc<TopicDefaults>,
+    config: Arc<LiveConfig>,
     /// Held from a decision on the image until its records are in the image.
     deciding: Arc<tokio::sync::Mutex<()>>,
 }
@@ -42,18 +45,29 @@ pub enum Mode {
     ValidateOnly,
 }
 
+impl Mode {
+    /// As a request's `validate_only` says.
+    pub fn of(validate_only: bool) -> Mode {
+        if validate_only {
+            Mode::ValidateOnly
+        } else {
+            Mode::Apply
+        }
+    }
+}
+
 impl Controller {
     pub fn new(
         quorum: Arc<dyn MetadataQuorum>,
         image: ImageHandle,
         rng: Arc<dyn Rng>,
-        defaults: TopicDefaults,
+        config: Arc<LiveConfig>,
     ) -> Controller {
         Controller {
             quorum,
             image,
             rng,
-            defaults: Arc::new(defaults),
+            config,
             deciding: Arc::default(),
         }
     }
@@ -67,7 +81,8 @@ impl Controller {
     ) -> Vec<Result<CreatedTopic, CreateTopicError>> {
         let _deciding = self.deciding.lock().await;
         let image = self.image.load();
-        let mut planned = topics::plan_creations(&image, &wanted, &self.defaults, &*self.rng);
+        let defaults = TopicDefaults::of(&self.config.load().config);
+        let mut planned = topics::plan_creations(&image, &wanted, &defaults, &*self.rng);
         if mode == Mode::Apply {
             let records = planned.iter_mut().filter_map(|plan| plan.as_mut().ok());
             let records: Vec<MetadataRecord> = records
@@ -96,6 +111,28 @@ impl Controller {
         let appended = self.append(records).await;
         let answer = |plan: Result<MetadataRecord, DeleteTopicError>| {
             plan.and_then(|_| appended.clone().map_err(DeleteTopicError::Quorum))
+        };
+        planned.into_iter().map(answer).collect()
+    }
+
+    /// Changes what is set for topics, brokers, groups and subscriptions, each for itself; the answers
+    /// are in the order of `asked`. No resource may be asked for twice.
+    pub async fn alter_configs(
+        &self,
+        asked: &[AlterConfigs],
+        mode: Mode,
+    ) -> Vec<Result<(), AlterConfigsError>> {
+        let _deciding = self.deciding.lock().await;
+        let config = self.config.load().config.clone();
+        let mut planned = configs::plan_changes(&self.image.load(), &config, asked);
+        let mut appended = Ok(());
+        if mode == Mode::Apply {
+            let records = planned.iter_mut().flatten();
+            let records = records.flat_map(std::mem::take).collect();
+            appended = self.append(records).await;
+        }
+        let answer = |plan: Result<Vec<MetadataRecord>, AlterConfigsError>| {
+            plan.and_then(|_| appended.clone().map_err(AlterConfigsError::Quorum))
         };
         planned.into_iter().map(answer).collect()
     }

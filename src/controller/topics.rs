@@ -1,7 +1,7 @@
 //! Creating and deleting topics (rules of `ReplicationControlManager`): pure, on an image.
 
 use super::placement::{self, PlacementError};
-use crate::config::{self, ConfigError, TopicConfig};
+use crate::config::{self, BrokerConfig, ConfigError, TopicConfig};
 use crate::metadata::{ConfigKind, MetadataImage, MetadataRecord};
 use crate::protocol::messages::{ConfigRecord, PartitionRecord, RemoveTopicRecord, TopicRecord};
 use crate::quorum::QuorumError;
@@ -45,6 +45,17 @@ pub struct TopicDefaults {
     pub partitions: u32,
     pub replication_factor: u16,
     pub config: TopicConfig,
+}
+
+impl TopicDefaults {
+    /// What a broker with this configuration gives.
+    pub fn of(config: &BrokerConfig) -> TopicDefaults {
+        TopicDefaults {
+            partitions: config.topics.partitions_default,
+            replication_factor: config.topics.replication_factor_default,
+            config: config.topic_defaults.clone(),
+        }
+    }
 }
 
 /// A topic by name or by id.

@@ -121,6 +121,13 @@ pub struct ConfigResource {
     pub name: String,
 }
 
+impl ConfigResource {
+    pub fn new(kind: ConfigKind, name: impl Into<String>) -> ConfigResource {
+        let name = name.into();
+        ConfigResource { kind, name }
+    }
+}
+
 /// A record that does not fit the records before it: the log is not to be trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApplyError {
@@ -199,12 +206,14 @@ impl MetadataImage {
         self.configs.get(resource)
     }
 
-    pub fn topic_config(&self, topic: &str) -> Arc<BTreeMap<String, String>> {
-        let resource = ConfigResource {
-            kind: ConfigKind::Topic,
-            name: topic.to_owned(),
-        };
+    /// As [`MetadataImage::config`], by kind and name, and empty where nothing was set.
+    pub fn config_of(&self, kind: ConfigKind, name: &str) -> Arc<BTreeMap<String, String>> {
+        let resource = ConfigResource::new(kind, name);
         self.config(&resource).cloned().unwrap_or_default()
+    }
+
+    pub fn topic_config(&self, topic: &str) -> Arc<BTreeMap<String, String>> {
+        self.config_of(ConfigKind::Topic, topic)
     }
 
     /// Every configured resource.
@@ -258,6 +267,10 @@ impl MetadataImage {
                 self.producer_id_next = ids.next_producer_id;
                 Ok(())
             }
+            MetadataRecord::ClearElr(clear) => {
+                self.apply_clear_elr(&clear.topic_name);
+                Ok(())
+            }
             // They say nothing about what this image holds. A log of Apache Kafka may have them, so
             // each is named: a new kind must choose.
             MetadataRecord::DelegationToken(_)
@@ -272,8 +285,7 @@ impl MetadataImage {
             | MetadataRecord::EndTransaction(_)
             | MetadataRecord::AbortTransaction(_)
             | MetadataRecord::RemoveDelegationToken(_)
-            | MetadataRecord::RegisterController(_)
-            | MetadataRecord::ClearElr(_) => Ok(()),
+            | MetadataRecord::RegisterController(_) => Ok(()),
         }
     }
 
@@ -370,10 +382,7 @@ impl MetadataImage {
             self.partition_count -= topic.partitions.len();
         }
         self.collisions.remove(&name.collision_key());
-        let resource = ConfigResource {
-            kind: ConfigKind::Topic,
-            name: name.to_string(),
-        };
+        let resource = ConfigResource::new(ConfigKind::Topic, name.as_str());
         self.configs.remove(&resource);
         Ok(())
     }
@@ -381,10 +390,7 @@ impl MetadataImage {
     fn apply_config(&mut self, record: &schema::ConfigRecord) -> Result<(), ApplyError> {
         let kind = ConfigKind::from_code(record.resource_type)
             .ok_or(ApplyError::ConfigKind(record.resource_type))?;
-        let resource = ConfigResource {
-            kind,
-            name: record.resource_name.to_string(),
-        };
+        let resource = ConfigResource::new(kind, &*record.resource_name);
         let mut values = self
             .configs
             .get(&resource)
@@ -403,6 +409,30 @@ impl MetadataImage {
             self.configs.insert(resource, Arc::new(values));
         }
         Ok(())
+    }
+
+    /// Nobody outside the in-sync replicas may lead from now on; the empty name means all topics.
+    fn apply_clear_elr(&mut self, topic: &str) {
+        let has_some = |partition: &PartitionImage| {
+            !(partition.eligible_leaders.is_empty() && partition.last_known_leaders.is_empty())
+        };
+        let cleared: Vec<TopicName> = self
+            .topics()
+            .filter(|known| topic.is_empty() || known.name.as_str() == topic)
+            .filter(|known| known.partitions.iter().any(has_some))
+            .map(|known| known.name.clone())
+            .collect();
+        for name in cleared {
+            let Some(topic) = self.topics.get_mut(&name) else {
+                continue;
+            };
+            let partitions = &mut Arc::make_mut(topic).partitions;
+            for partition in partitions.iter_mut().filter(|p| has_some(p)) {
+                partition.eligible_leaders.clear();
+                partition.last_known_leaders.clear();
+                partition.partition_epoch += 1;
+            }
+        }
     }
 
     fn apply_register_broker(&mut self, record: &schema::RegisterBrokerRecord) {

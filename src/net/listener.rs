@@ -1,5 +1,6 @@
 //! Accepts connections and watches over them.
 
+use super::admission::{Admission, ConnectionLimits, Place};
 use super::buffers::Buffers;
 use super::connection::{Activity, Connection, Ended, PERMIT_BYTES, Shared};
 use super::service::{Peer, Service};
@@ -8,7 +9,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -26,8 +27,7 @@ pub struct Limits {
     pub request_memory_bytes: usize,
     /// A connection that is silent for longer is closed (`connections.max.idle.ms`).
     pub idle_max: Duration,
-    /// Connections held at a time (`max.connections`).
-    pub connections_max: usize,
+    pub connections: ConnectionLimits,
 }
 
 /// Accepts connections for one service, on any number of listeners.
@@ -35,14 +35,14 @@ pub struct Limits {
 pub struct Acceptor {
     runtime: Runtime,
     shared: Arc<Shared>,
-    limits: Limits,
+    idle_max: Duration,
+    admission: Arc<Admission>,
     open: Arc<Open>,
 }
 
 struct Open {
     started: Instant,
     ids: AtomicU64,
-    count: AtomicUsize,
     /// Looked through by the idle watch; held for one insertion, removal or pass.
     connections: Mutex<HashMap<u64, (Arc<Activity>, CancellationToken)>>,
 }
@@ -61,13 +61,13 @@ impl Acceptor {
         let open = Arc::new(Open {
             started: runtime.clock.monotonic(),
             ids: AtomicU64::new(0),
-            count: AtomicUsize::new(0),
             connections: Mutex::new(HashMap::new()),
         });
         Acceptor {
+            admission: Admission::new(runtime.clock.clone(), limits.connections),
+            idle_max: limits.idle_max,
             runtime,
             shared,
-            limits,
             open,
         }
     }
@@ -83,7 +83,7 @@ impl Acceptor {
                     accepted = listener.accept() => accepted,
                 };
                 match accepted {
-                    Ok((stream, addr)) => acceptor.take(&name, stream, addr),
+                    Ok((stream, addr)) => acceptor.admit(&name, stream, addr).await,
                     Err(error) => {
                         // Out of descriptors, most likely: those who are connected go on.
                         warn!(listener = %name, %error, "could not accept a connection");
@@ -97,8 +97,8 @@ impl Acceptor {
     /// Closes connections that have been idle for too long, until told to stop.
     pub fn watch_idle(&self) {
         let acceptor = self.clone();
-        let pause = (acceptor.limits.idle_max / 10)
-            .clamp(Duration::from_millis(100), Duration::from_secs(30));
+        let pause =
+            (acceptor.idle_max / 10).clamp(Duration::from_millis(100), Duration::from_secs(30));
         self.runtime.tasks.spawn(async move {
             loop {
                 let next = acceptor.runtime.clock.monotonic() + pause;
@@ -113,12 +113,17 @@ impl Acceptor {
 
     /// Connections open now.
     pub fn connections(&self) -> usize {
-        self.open.count.load(Ordering::Relaxed)
+        self.admission.count()
+    }
+
+    /// Where the limits can be changed.
+    pub fn admission(&self) -> &Arc<Admission> {
+        &self.admission
     }
 
     fn close_idle(&self) {
         let now = self.runtime.clock.monotonic() - self.open.started;
-        let oldest = now.saturating_sub(self.limits.idle_max).as_millis();
+        let oldest = now.saturating_sub(self.idle_max).as_millis();
         for (activity, close) in self.open.connections.lock().values() {
             if u128::from(activity.last_ms()) < oldest {
                 close.cancel();
@@ -126,13 +131,20 @@ impl Acceptor {
         }
     }
 
-    fn take(&self, listener: &Arc<str>, stream: Box<dyn Stream>, addr: SocketAddr) {
-        let open = self.open.clone();
-        if open.count.fetch_add(1, Ordering::Relaxed) >= self.limits.connections_max {
-            open.count.fetch_sub(1, Ordering::Relaxed);
-            warn!(%addr, max = self.limits.connections_max, "too many connections; closed a new one");
-            return;
+    /// Serves the connection once there is a place for it. Others wait behind it meanwhile.
+    async fn admit(&self, listener: &Arc<str>, stream: Box<dyn Stream>, addr: SocketAddr) {
+        tokio::select! {
+            biased;
+            () = self.runtime.tasks.stopping() => {}
+            place = self.admission.admit(listener, addr.ip()) => match place {
+                Ok(place) => self.serve(listener, stream, addr, place),
+                Err(reason) => info!(%addr, %reason, "closed a new connection"),
+            }
         }
+    }
+
+    fn serve(&self, listener: &Arc<str>, stream: Box<dyn Stream>, addr: SocketAddr, place: Place) {
+        let open = self.open.clone();
         let id = open.ids.fetch_add(1, Ordering::Relaxed);
         let activity = Arc::new(Activity::new(open.started));
         let close = CancellationToken::new();
@@ -159,7 +171,7 @@ impl Acceptor {
                 },
             }
             open.connections.lock().remove(&id);
-            open.count.fetch_sub(1, Ordering::Relaxed);
+            drop(place);
         });
     }
 }

@@ -2,7 +2,7 @@
 
 use super::partition::{Partition, PartitionSettings};
 use super::topic_config::log_config;
-use crate::config::{BrokerConfig, TopicConfig};
+use crate::config::{LiveConfig, TopicConfig};
 use crate::log::{LoadError, Loaded, LoadedLog, LogConfig, LogManager, LogView};
 use crate::metadata::{
     Delta, ImageHandle, MetadataImage, MetadataListener, PartitionImage, TopicImage,
@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 pub struct Replicas {
     runtime: Runtime,
     node: NodeId,
-    config: Arc<BrokerConfig>,
+    config: Arc<LiveConfig>,
     logs: LogManager,
     /// Read on every request, changed by metadata; held for one lookup or one exchange.
     hosted: RwLock<Hosted>,
@@ -58,10 +58,10 @@ impl Replicas {
         runtime: Runtime,
         logs: LogManager,
         image: Arc<MetadataImage>,
-        config: Arc<BrokerConfig>,
+        config: Arc<LiveConfig>,
     ) -> Result<Arc<Replicas>, LoadError> {
         let replicas = Arc::new(Replicas {
-            node: config.node_id,
+            node: config.load().config.node_id,
             runtime,
             config,
             logs,
@@ -69,7 +69,8 @@ impl Replicas {
         });
         let now = replicas.runtime.clock.wall();
         let config_of = |partition: &TopicPartition| replicas.log_config_of(&image, partition);
-        let loaded = replicas.logs.load(now, config_of).await?;
+        let threads = replicas.config.load().config.logs.recovery_threads_per_dir as usize;
+        let loaded = replicas.logs.load(now, threads, config_of).await?;
         for partition in &loaded.offline {
             error!(%partition, "the log directory failed; the partition is offline");
         }
@@ -292,24 +293,36 @@ impl Replicas {
         info!(topic = %removed.name, "deleted");
     }
 
-    fn reconfigure(&self, topic: &str, image: &MetadataImage) {
-        let Some(hosted) = self.hosted.read().by_name.get(topic).cloned() else {
-            return;
-        };
-        for partition in hosted.partitions.iter().flatten() {
+    /// Topics that obey other settings now.
+    fn reconfigured(&self, delta: &Delta) -> Vec<Arc<HostedTopic>> {
+        let hosted = self.hosted.read();
+        if delta.broker_configs_changed {
+            // What a broker gives to all topics reaches those that have no value of their own.
+            return hosted.by_name.values().cloned().collect();
+        }
+        let changed = delta.topic_configs_changed.iter();
+        changed
+            .filter_map(|name| hosted.by_name.get(name.as_str()).cloned())
+            .collect()
+    }
+
+    /// Has the open logs of a topic obey what is set now.
+    fn reconfigure(&self, topic: &HostedTopic, image: &MetadataImage) {
+        for partition in topic.partitions.iter().flatten() {
             partition.configure(self.log_config_of(image, partition.name()));
         }
     }
 
     fn log_config_of(&self, image: &MetadataImage, partition: &TopicPartition) -> LogConfig {
         let overrides = image.topic_config(partition.topic.as_str());
-        let defaults = &self.config.topic_defaults;
+        let broker = self.config.load().config.clone();
+        let defaults = &broker.topic_defaults;
         let topic = TopicConfig::resolve(defaults, &overrides).unwrap_or_else(|error| {
             // Checked before it was recorded; another release may have had other ranges.
             warn!(topic = %partition.topic, %error, "ignored a topic's configuration");
             defaults.clone()
         });
-        log_config(&topic, self.config.logs.producer_id_expiration_ms)
+        log_config(&topic, broker.logs.producer_id_expiration_ms)
     }
 }
 
@@ -323,8 +336,8 @@ impl MetadataListener for Replicas {
                 self.host(topic, image, &mut BTreeMap::new());
             }
         }
-        for topic in &delta.topic_configs_changed {
-            self.reconfigure(topic, image);
+        for topic in self.reconfigured(delta) {
+            self.reconfigure(&topic, image);
         }
     }
 }

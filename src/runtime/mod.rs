@@ -9,6 +9,7 @@
 
 mod clock;
 mod disk;
+mod loggers;
 mod net;
 pub mod os;
 mod reply;
@@ -20,6 +21,7 @@ pub use disk::{
     Disk, Entry, File, FileSlice, Lock, Metadata, Open, Sync, read_exact_at, read_whole,
     write_whole,
 };
+pub use loggers::{LogLevel, Loggers, NoLoggers, ROOT_LOGGER};
 pub use net::{Listener, More, Net, Stream};
 pub use reply::{FrameStart, Reply};
 pub use rng::Rng;
@@ -35,4 +37,5 @@ pub struct Runtime {
     pub net: Arc<dyn Net>,
     pub rng: Arc<dyn Rng>,
     pub tasks: Tasks,
+    pub loggers: Arc<dyn Loggers>,
 }

@@ -17,7 +17,7 @@ pub use disk::{Fault, Keep, Operation, SimDisk};
 pub use net::SimNet;
 pub use rng::SimRng;
 
-use crate::runtime::{Blocking, Runtime, Tasks};
+use crate::runtime::{Blocking, NoLoggers, Runtime, Tasks};
 use std::sync::Arc;
 
 /// The runtime of one simulated broker: `disk` outlives it, all else is new. Blocking work is done
@@ -29,5 +29,6 @@ pub fn runtime(seed: u64, disk: &SimDisk, clock: &Arc<SimClock>) -> Runtime {
         net: Arc::new(SimNet),
         rng: Arc::new(SimRng::new(seed)),
         tasks: Tasks::new(Blocking::Inline),
+        loggers: Arc::new(NoLoggers),
     }
 }

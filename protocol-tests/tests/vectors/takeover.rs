@@ -41,7 +41,6 @@ fn options(dir: &Path, node: i32) -> ManagerOptions {
         metadata_dir: None,
         node_id: NodeId(node),
         unformatted: Unformatted::Refuse,
-        recovery_threads_per_dir: 1,
     }
 }
 
@@ -63,7 +62,7 @@ async fn a_directory_of_kafkas_is_taken_over_and_handed_back() {
     );
 
     let mut loaded = manager
-        .load(NOW, |_| ledger_config())
+        .load(NOW, 1, |_| ledger_config())
         .await
         .expect("Kafka's logs");
     assert_eq!((loaded.logs.len(), loaded.offline.len()), (2, 0));

@@ -93,6 +93,7 @@ fn every_key_of_kafka_is_in_the_table_as_kafka_defines_it() {
             Scope::ClusterWide => "cluster-wide",
             Scope::Topic => "topic",
             Scope::Group => "group",
+            Scope::ClientMetrics => "client-metrics",
         };
         let listed = if key.is_internal() {
             "internal"

@@ -5,6 +5,7 @@
 //! `ConfigDef`s by reflection (`KafkaConfig`, `LogConfig`, `GroupConfig`, `DynamicBrokerConfig`).
 
 mod broker;
+mod client_metrics;
 mod cluster;
 #[cfg(test)]
 mod facts;
@@ -125,6 +126,8 @@ pub enum Scope {
     Topic,
     /// Belongs to a group, and can be changed at run time.
     Group,
+    /// Belongs to a subscription of clients' metrics, and can be changed at run time.
+    ClientMetrics,
 }
 
 /// What Ottla does with a key that a user sets.
@@ -203,6 +206,11 @@ pub fn group_keys() -> impl Iterator<Item = &'static Key> {
     group::DYNAMIC.iter()
 }
 
+/// Every key of a client-metrics subscription, sorted by name.
+pub fn client_metrics_keys() -> impl Iterator<Item = &'static Key> {
+    client_metrics::KEYS.iter()
+}
+
 pub fn broker_key(name: &str) -> Option<&'static Key> {
     BROKER.get(name).copied()
 }
@@ -215,10 +223,19 @@ pub fn group_key(name: &str) -> Option<&'static Key> {
     group::DYNAMIC.iter().find(|key| key.name == name)
 }
 
+pub fn client_metrics_key(name: &str) -> Option<&'static Key> {
+    client_metrics::KEYS.iter().find(|key| key.name == name)
+}
+
 /// The broker keys that stand behind a topic key, first one set wins
 /// (`ServerTopicConfigSynonyms`). Empty where Kafka has none.
 pub fn topic_synonyms(name: &str) -> &'static [Synonym] {
     synonym::synonyms(name)
+}
+
+/// All names of one broker setting, the strongest first; `None` where it has only its own.
+pub fn family(name: &str) -> Option<&'static [&'static str]> {
+    synonym::family(name)
 }
 
 /// The broker key that a group key falls back to; none for keys that only groups have.

@@ -99,6 +99,28 @@ pub(super) fn synonyms(topic_key: &str) -> &'static [Synonym] {
     }
 }
 
+/// All names of one broker setting, the strongest first (`DynamicBrokerConfig.brokerConfigSynonyms`).
+/// `None` where it has only its own.
+pub(super) fn family(name: &str) -> Option<&'static [&'static str]> {
+    const FAMILIES: &[&[&str]] = &[
+        &["log.roll.ms", "log.roll.hours"],
+        &["log.roll.jitter.ms", "log.roll.jitter.hours"],
+        &[
+            "log.retention.ms",
+            "log.retention.minutes",
+            "log.retention.hours",
+        ],
+    ];
+    // The other direction does not hold: the scheduler's interval is only a default here.
+    if name == "log.flush.interval.ms" {
+        return Some(&["log.flush.interval.ms", "log.flush.scheduler.interval.ms"]);
+    }
+    FAMILIES
+        .iter()
+        .find(|family| family.contains(&name))
+        .copied()
+}
+
 /// The broker key that a group key falls back to (`GroupConfig.ALL_GROUP_CONFIG_SYNONYMS`).
 pub(super) fn of_group(group_key: &str) -> Option<&'static str> {
     Some(match group_key {

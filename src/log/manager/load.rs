@@ -52,9 +52,12 @@ struct Work {
 
 impl LogManager {
     /// Opens every partition but the metadata log, each with the configuration that `config` gives it.
+    /// So many threads recover the partitions of one directory
+    /// (`num.recovery.threads.per.data.dir`); at least one.
     pub async fn load(
         &self,
         now: Timestamp,
+        threads_per_dir: usize,
         config: impl Fn(&TopicPartition) -> LogConfig,
     ) -> Result<Loaded, LoadError> {
         let mut seen: HashMap<TopicPartition, PathBuf> = HashMap::new();
@@ -80,7 +83,7 @@ impl LogManager {
             }));
         }
         let threads = works.iter().flat_map(|work| {
-            (0..self.recovery_threads_per_dir).map(|_| {
+            (0..threads_per_dir.max(1)).map(|_| {
                 let work = work.clone();
                 self.runtime.tasks.blocking(move || work.run())
             })

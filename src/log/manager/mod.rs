@@ -50,8 +50,6 @@ pub struct ManagerOptions {
     pub metadata_dir: Option<PathBuf>,
     pub node_id: NodeId,
     pub unformatted: Unformatted,
-    /// `num.recovery.threads.per.data.dir`.
-    pub recovery_threads_per_dir: usize,
 }
 
 /// Holds the log directories: their locks, checkpoints and the sign of a clean stop.
@@ -62,7 +60,6 @@ pub struct LogManager {
     directories: Vec<Arc<LogDirectory>>,
     metadata_dir: Arc<LogDirectory>,
     cluster_id: String,
-    recovery_threads_per_dir: usize,
     trash: Arc<Trash>,
 }
 
@@ -75,7 +72,6 @@ impl LogManager {
             metadata_dir,
             node_id,
             unformatted,
-            recovery_threads_per_dir,
         } = options;
         let first = dirs.first().ok_or(ManagerError::NoDirectory)?.clone();
         let mut claimed = Vec::new();
@@ -138,7 +134,6 @@ impl LogManager {
             directories,
             metadata_dir,
             cluster_id,
-            recovery_threads_per_dir: recovery_threads_per_dir.max(1),
             trash: Arc::default(),
         })
     }

@@ -11,7 +11,6 @@ fn options(dirs: &[&Path]) -> ManagerOptions {
         unformatted: Unformatted::FormatAs {
             cluster_id: "mine".to_owned(),
         },
-        recovery_threads_per_dir: 2,
     }
 }
 
@@ -33,7 +32,10 @@ fn create(manager: &LogManager, number: i32) -> Log {
 }
 
 async fn load(manager: &LogManager) -> Loaded {
-    manager.load(NOW, |_| LogConfig::default()).await.unwrap()
+    manager
+        .load(NOW, 2, |_| LogConfig::default())
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -197,13 +199,13 @@ async fn a_partition_in_two_directories_and_a_foreign_one_are_refused() {
     }
     let config = |_: &TopicPartition| LogConfig::default();
     assert!(matches!(
-        manager.load(NOW, config).await,
+        manager.load(NOW, 2, config).await,
         Err(LoadError::TwoDirectories { .. })
     ));
     std::fs::remove_dir(homes[0].path().join("orders-0")).unwrap();
     std::fs::create_dir(homes[0].path().join("holiday pictures")).unwrap();
     assert!(matches!(
-        manager.load(NOW, config).await,
+        manager.load(NOW, 2, config).await,
         Err(LoadError::ForeignDirectory { .. })
     ));
 }

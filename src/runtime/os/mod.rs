@@ -6,7 +6,7 @@ mod net;
 pub use disk::OsDisk;
 pub use net::OsNet;
 
-use super::{Blocking, Clock, Rng, Runtime, Tasks};
+use super::{Blocking, Clock, NoLoggers, Rng, Runtime, Tasks};
 use crate::types::Timestamp;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -19,6 +19,7 @@ pub fn runtime() -> Runtime {
         net: Arc::new(OsNet),
         rng: Arc::new(OsRng),
         tasks: Tasks::new(Blocking::Threads),
+        loggers: Arc::new(NoLoggers),
     }
 }
 
