@@ -69,6 +69,22 @@ pub(crate) const CLIENTS: &[Client] = &[
                 "max-timestamp",
                 "the crate does not wrap ListOffsets by maximum timestamp",
             ),
+            (
+                "admin-groups-list",
+                "the crate has no filter for listing groups",
+            ),
+            (
+                "admin-offsets-alter",
+                "the crate does not wrap altering a group's offsets",
+            ),
+            (
+                "admin-offsets-delete",
+                "the crate does not wrap deleting a group's offsets",
+            ),
+            (
+                "admin-members-remove",
+                "the crate does not wrap removing members",
+            ),
             ("admin-cluster", "the crate does not wrap DescribeCluster"),
             (
                 "admin-configs-unknown",
@@ -81,7 +97,14 @@ pub(crate) const CLIENTS: &[Client] = &[
         version: "2.16.1",
         from: "PyPI, confluent-kafka",
         build: confluent,
-        lacks: &[("assignor-sticky", "librdkafka has no eager sticky assignor")],
+        lacks: &[
+            ("assignor-sticky", "librdkafka has no eager sticky assignor"),
+            (
+                "admin-offsets-delete",
+                "confluent-kafka does not wrap deleting a group's offsets",
+            ),
+            ("admin-members-remove", "librdkafka does not remove members"),
+        ],
     },
     Client {
         name: "kafka-python",
@@ -124,6 +147,19 @@ pub(crate) const CLIENTS: &[Client] = &[
             ("assignor-cooperative", "kafkajs assigns round robin only"),
             ("static-member", "kafkajs has no static membership"),
             ("static-fenced", "kafkajs has no static membership"),
+            (
+                "admin-groups-list",
+                "kafkajs lists groups without their states",
+            ),
+            (
+                "admin-offsets-alter",
+                "kafkajs joins the group to alter its offsets",
+            ),
+            (
+                "admin-offsets-delete",
+                "kafkajs does not delete a group's offsets",
+            ),
+            ("admin-members-remove", "kafkajs has no static membership"),
         ],
     },
 ];
@@ -173,28 +209,24 @@ pub(crate) fn kafka_jars(places: &Places) -> Checked {
 
 fn java(places: &Places) -> Checked<DriverCommand> {
     let home = places.kafka();
-    let source = places.client("java").join("Driver.java");
+    let sources = ["Driver.java", "Groups.java"].map(|file| places.client("java").join(file));
     let classes = home.join("classes");
-    once(
-        &home.join("classes.stamp"),
-        std::slice::from_ref(&source),
-        || {
-            std::fs::create_dir_all(&classes)?;
-            run(Command::new("javac")
-                .args([
-                    "--release",
-                    "17",
-                    "-Xlint:all,-processing",
-                    "-Werror",
-                    "-proc:none",
-                ])
-                .arg("-cp")
-                .arg(format!("{}/libs/*", home.display()))
-                .arg("-d")
-                .arg(&classes)
-                .arg(&source))
-        },
-    )?;
+    once(&home.join("classes.stamp"), &sources, || {
+        std::fs::create_dir_all(&classes)?;
+        run(Command::new("javac")
+            .args([
+                "--release",
+                "17",
+                "-Xlint:all,-processing",
+                "-Werror",
+                "-proc:none",
+            ])
+            .arg("-cp")
+            .arg(format!("{}/libs/*", home.display()))
+            .arg("-d")
+            .arg(&classes)
+            .args(&sources))
+    })?;
     let command = crate::broker::java_tool(&home);
     let args = command
         .get_args()

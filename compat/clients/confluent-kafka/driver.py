@@ -5,6 +5,7 @@ import json
 import sys
 import time
 
+import groups
 from confluent_kafka import (
     OFFSET_BEGINNING,
     OFFSET_END,
@@ -312,6 +313,26 @@ def close(request):
     return {}
 
 
+def list_groups(request):
+    return groups.listed(ADMIN, request)
+
+
+def describe_groups(request):
+    return groups.described(ADMIN, request)
+
+
+def delete_groups(request):
+    return groups.deleted(ADMIN, request)
+
+
+def group_offsets(request):
+    return groups.offsets(ADMIN, request)
+
+
+def alter_group_offsets(request):
+    return groups.altered(ADMIN, request)
+
+
 OPERATIONS = {
     operation.__name__: operation
     for operation in (
@@ -328,6 +349,11 @@ OPERATIONS = {
         commit,
         committed,
         close,
+        list_groups,
+        describe_groups,
+        delete_groups,
+        group_offsets,
+        alter_group_offsets,
     )
 }
 

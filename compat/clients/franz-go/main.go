@@ -81,6 +81,9 @@ type request struct {
 	AutoCommitMs  int               `json:"auto_commit_ms"`
 	Ms            int               `json:"ms"`
 	Offsets       [][3]any          `json:"offsets"`
+	Groups        []string          `json:"groups"`
+	States        []string          `json:"states"`
+	InstanceIDs   []string          `json:"instance_ids"`
 	// A number for create_topic, a list of pairs for committed.
 	Partitions json.RawMessage `json:"partitions"`
 }
@@ -150,6 +153,9 @@ func main() {
 		"describe_configs": describeConfigs, "describe_cluster": describeCluster,
 		"offsets": offsets, "produce": produce, "consume": consume, "join": join,
 		"poll": poll, "commit": commit, "committed": committed, "close": closeMember,
+		"list_groups": listGroups, "describe_groups": describeGroups, "delete_groups": deleteGroups,
+		"group_offsets": groupOffsets, "alter_group_offsets": alterGroupOffsets,
+		"delete_group_offsets": deleteGroupOffsets, "remove_members": removeMembers,
 	}
 	in := bufio.NewReaderSize(os.Stdin, 1<<20)
 	for {

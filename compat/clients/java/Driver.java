@@ -45,11 +45,13 @@ public final class Driver {
 
     private final String bootstrap;
     private final Admin admin;
+    private final Groups groups;
     private final Map<String, Consumer<byte[], byte[]>> members = new HashMap<>();
 
     private Driver(String bootstrap) {
         this.bootstrap = bootstrap;
         this.admin = Admin.create(Map.of("bootstrap.servers", bootstrap));
+        this.groups = new Groups(admin);
     }
 
     public static void main(String[] args) throws Exception {
@@ -102,6 +104,13 @@ public final class Driver {
             case "commit" -> commit(request);
             case "committed" -> committed(request);
             case "close" -> close(request);
+            case "list_groups" -> groups.list(request);
+            case "describe_groups" -> groups.describe(request);
+            case "delete_groups" -> groups.delete(request);
+            case "group_offsets" -> groups.offsets(request);
+            case "alter_group_offsets" -> groups.alterOffsets(request);
+            case "delete_group_offsets" -> groups.deleteOffsets(request);
+            case "remove_members" -> groups.removeMembers(request);
             default -> throw new IllegalArgumentException("no such operation");
         };
     }

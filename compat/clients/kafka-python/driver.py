@@ -6,6 +6,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import groups
 from kafka import (
     KafkaAdminClient,
     KafkaConsumer,
@@ -280,6 +281,34 @@ def close(request):
     return {}
 
 
+def list_groups(request):
+    return groups.listed(ADMIN, request)
+
+
+def describe_groups(request):
+    return groups.described(ADMIN, request)
+
+
+def delete_groups(request):
+    return groups.deleted(ADMIN, request)
+
+
+def group_offsets(request):
+    return groups.offsets(ADMIN, request)
+
+
+def alter_group_offsets(request):
+    return groups.altered(ADMIN, request)
+
+
+def delete_group_offsets(request):
+    return groups.offsets_deleted(ADMIN, request)
+
+
+def remove_members(request):
+    return groups.members_removed(ADMIN, request)
+
+
 OPERATIONS = {
     operation.__name__: operation
     for operation in (
@@ -296,6 +325,13 @@ OPERATIONS = {
         commit,
         committed,
         close,
+        list_groups,
+        describe_groups,
+        delete_groups,
+        group_offsets,
+        alter_group_offsets,
+        delete_group_offsets,
+        remove_members,
     )
 }
 

@@ -5,7 +5,8 @@ import { createInterface } from "node:readline";
 import kafkajs from "kafkajs";
 import SnappyCodec from "kafkajs-snappy";
 
-const { CompressionCodecs, CompressionTypes, ConfigResourceTypes, Kafka, Partitioners, logLevel } = kafkajs;
+const { AssignerProtocol, CompressionCodecs, CompressionTypes, ConfigResourceTypes } = kafkajs;
+const { Kafka, Partitioners, logLevel } = kafkajs;
 CompressionCodecs[CompressionTypes.Snappy] = SnappyCodec;
 
 const retry = { retries: 100, initialRetryTime: 100, maxRetryTime: 1000 };
@@ -283,6 +284,35 @@ async function close(request) {
   return {};
 }
 
+async function describe_groups(request) {
+  const answer = { groups: {} };
+  for (const group of (await admin.describeGroups(request.groups)).groups) {
+    const members = group.members.map((member) => ({
+      id: member.memberId,
+      client_id: member.clientId,
+      host: member.clientHost,
+      assignment: assigned(member.memberAssignment),
+    }));
+    answer.groups[group.groupId] = { state: group.state, protocol: group.protocol, members };
+  }
+  return answer;
+}
+
+function assigned(bytes) {
+  const { assignment } = AssignerProtocol.MemberAssignment.decode(bytes) ?? { assignment: {} };
+  return Object.entries(assignment).flatMap(([topic, partitions]) => partitions.map((p) => [topic, p]));
+}
+
+async function delete_groups(request) {
+  try {
+    const deleted = await admin.deleteGroups(request.groups);
+    return { errors: Object.fromEntries(deleted.map((group) => [group.groupId, group.errorCode ?? 0])) };
+  } catch (error) {
+    if (error.groups == null) throw error;
+    return { errors: Object.fromEntries(error.groups.map((group) => [group.groupId, group.errorCode])) };
+  }
+}
+
 // Kafka's code, wherever kafkajs has put it.
 function code(error) {
   if (error == null) return null;
@@ -304,6 +334,8 @@ const operations = {
   commit,
   committed,
   close,
+  describe_groups,
+  delete_groups,
 };
 
 for await (const line of createInterface({ input: process.stdin })) {

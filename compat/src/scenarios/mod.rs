@@ -3,6 +3,7 @@
 mod admin;
 mod consume;
 mod groups;
+mod groups_admin;
 mod produce;
 mod restart;
 mod topics;
@@ -212,6 +213,36 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "static-fenced",
         "a second holder of an instance id fences the first",
         groups::fenced,
+    ),
+    shared(
+        "admin-groups-list",
+        "lists groups by state",
+        groups_admin::list,
+    ),
+    shared(
+        "admin-groups-describe",
+        "describes groups and their members",
+        groups_admin::describe,
+    ),
+    shared(
+        "admin-groups-delete",
+        "deletes groups without members",
+        groups_admin::delete,
+    ),
+    shared(
+        "admin-offsets-alter",
+        "alters committed offsets of a group at rest",
+        groups_admin::alter_offsets,
+    ),
+    shared(
+        "admin-offsets-delete",
+        "deletes committed offsets",
+        groups_admin::delete_offsets,
+    ),
+    shared(
+        "admin-members-remove",
+        "removes a static member",
+        groups_admin::remove_member,
     ),
     shared("admin-cluster", "describes the cluster", admin::cluster),
     shared(

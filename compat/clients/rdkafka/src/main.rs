@@ -1,5 +1,7 @@
 //! The compatibility suite's program around crate rdkafka. compat/README.md describes the requests.
 
+mod groups;
+
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
 use std::sync::{Arc, Mutex};
@@ -122,6 +124,8 @@ impl Driver {
                 self.members.remove(text(request, "member"));
                 Ok(json!({}))
             }
+            "describe_groups" => self.describe_groups(request),
+            "delete_groups" => self.delete_groups(request),
             other => Err(Refusal(None, format!("no operation is called {other}"))),
         }
     }
