@@ -61,7 +61,8 @@ impl Client {
         body.take(len - 4)
     }
 
-    /// Creates the topic if it is missing and waits until every partition has a leader.
+    /// Creates the topic if it is missing and waits until every partition is served: Apache Kafka names a
+    /// leader some time before that broker knows that it leads.
     pub(crate) fn ensure_topic(&mut self, topic: &str, partitions: usize) -> Result<(), Fail> {
         let mut request = Writer::request(wire::CREATE_TOPICS, 4);
         request.count(1);
@@ -81,13 +82,16 @@ impl Client {
             return Err(format!("CreateTopics answered error {error}"));
         }
         let deadline = Instant::now() + Duration::from_secs(60);
-        while self.leaders(topic, false)? < partitions {
+        loop {
+            let led = self.leaders(topic, false)? >= partitions;
+            if led && self.offsets(topic, partitions, -1).is_ok() {
+                return Ok(());
+            }
             if Instant::now() > deadline {
-                return Err(format!("{topic} has no leaders after a minute"));
+                return Err(format!("{topic} is not served after a minute"));
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        Ok(())
     }
 
     /// How many partitions of the topic have a leader; `create` asks for automatic creation.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nix::time::{clock_getcpuclockid, clock_gettime};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::wire::Fail;
@@ -30,24 +31,14 @@ pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     tree(pid).iter().map(ticks).sum::<f64>() / hertz
 }
 
-/// CPU seconds of the living threads, to the nanosecond: for an idle process, whose ticks are too coarse.
+/// The same to the nanosecond, from the processes' CPU clocks: an idle process uses less than a tick of /proc.
 pub(crate) fn cpu_seconds_fine(pid: u32) -> f64 {
-    let mut nanos = 0;
-    for pid in tree(pid) {
-        for task in fs::read_dir(format!("/proc/{pid}/task"))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-            nanos += text
-                .split(' ')
-                .next()
-                .and_then(|field| field.parse::<u64>().ok())
-                .unwrap_or(0);
-        }
-    }
-    Duration::from_nanos(nanos).as_secs_f64()
+    let clock = |pid: &u32| {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(*pid).ok()?);
+        let time = clock_gettime(clock_getcpuclockid(pid).ok()?).ok()?;
+        Some(Duration::from(time).as_secs_f64())
+    };
+    tree(pid).iter().filter_map(clock).sum()
 }
 
 /// A memory figure of /proc/PID/status ("VmRSS", "VmHWM") in MiB, children included.
