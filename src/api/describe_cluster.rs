@@ -32,7 +32,6 @@ pub(super) fn handle(
         return Staged::Ready(DescribeClusterResponse {
             error_code: code.code(),
             error_message: Some(text.into()),
-            endpoint_type: request.endpoint_type,
             ..DescribeClusterResponse::default()
         });
     }

@@ -8,6 +8,7 @@ use super::context::{RequestContext, Staged};
 use super::metadata::{ids, leadership, offline};
 use super::operations;
 use crate::metadata::{MetadataImage, PartitionImage, TopicImage};
+use crate::protocol::messages::describe_topic_partitions_request::Cursor as AskedCursor;
 use crate::protocol::messages::describe_topic_partitions_response::{
     Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
 };
@@ -23,7 +24,7 @@ pub(super) fn handle(
     partitions_max: u32,
 ) -> Staged<DescribeTopicPartitionsResponse> {
     let cursor = request.cursor.as_ref();
-    if cursor.is_some_and(|cursor| cursor.partition_index < 0) {
+    if cursor.is_some_and(|cursor| !belongs_to(cursor, request)) {
         return Staged::Ready(whole_refusal(request, ErrorCode::InvalidRequest));
     }
     let first = cursor.map_or("", |cursor| &*cursor.topic_name);
@@ -72,6 +73,13 @@ pub(super) fn handle(
         }
     }
     Staged::Ready(response(topics, None))
+}
+
+/// A cursor points at a topic of the request, if that names any.
+fn belongs_to(cursor: &AskedCursor, request: &DescribeTopicPartitionsRequest) -> bool {
+    let topics = &request.topics;
+    let named = topics.iter().any(|topic| topic.name == cursor.topic_name);
+    cursor.partition_index >= 0 && (topics.is_empty() || named)
 }
 
 fn described(
@@ -131,7 +139,7 @@ fn missing(name: &str) -> DescribeTopicPartitionsResponseTopic {
         error_code: error.code(),
         name: Some(Text::copy(name)),
         is_internal: crate::types::is_internal(name),
-        topic_authorized_operations: operations::NOT_ASKED,
+        topic_authorized_operations: operations::TOPIC,
         ..DescribeTopicPartitionsResponseTopic::default()
     }
 }

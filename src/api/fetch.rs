@@ -13,8 +13,8 @@ use crate::metadata::ImageHandle;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::FetchRequest;
 use crate::replica::{
-    FirstBatch, Isolation, Partition, Read, ReadError, ReadOutcome, Replicas, SessionFetch,
-    SessionRequest, Sessions, Told, TopicKey, Waiter, Wanted,
+    EpochError, FirstBatch, Isolation, Partition, Read, ReadError, ReadOutcome, Replicas,
+    SessionFetch, SessionRequest, Sessions, Told, TopicKey, Waiter, Wanted,
 };
 use crate::runtime::{Instant, Reply, Runtime, sleep_until};
 use crate::types::Offset;
@@ -39,6 +39,9 @@ pub(super) fn serve(mut call: Call, reply: &mut Reply, parts: &Parts<'_>) -> Out
     }
 }
 
+/// The first version whose errors name the current leader (KIP-951).
+const NAMES_LEADER: i16 = 16;
+
 /// One fetch that is under way.
 struct Fetch {
     replicas: Arc<Replicas>,
@@ -48,7 +51,8 @@ struct Fetch {
     session: SessionFetch,
     isolation: Isolation,
     bytes_min: u64,
-    bytes_max: u64,
+    /// Negative only if the request says so, which no read is then given.
+    bytes_max: i64,
     version: i16,
 }
 
@@ -67,16 +71,12 @@ fn handle(
 ) -> Staged<FetchAnswer> {
     let now = parts.runtime.clock.monotonic();
     let replica = request.replica_id.max(request.replica_state.replica_id);
-    let bytes_max = u64::from(
-        u32::try_from(request.max_bytes)
-            .unwrap_or(0)
-            .min(parts.bytes_max),
-    );
-    let bytes_min = u64::try_from(request.min_bytes).unwrap_or(0).min(bytes_max);
+    let bytes_max = i64::from(request.max_bytes).min(i64::from(parts.bytes_max));
+    let bytes_min = u64::try_from(i64::from(request.min_bytes).min(bytes_max)).unwrap_or(0);
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
-    let isolation = match request.isolation_level {
-        0 => Isolation::ReadUncommitted,
-        _ => Isolation::ReadCommitted,
+    let Some(isolation) = isolation_level(request.isolation_level) else {
+        let asked = session_request(request, context.version);
+        return Staged::Ready(whole_refusal(&asked, ErrorCode::UnknownServerError));
     };
     let session = match parts
         .sessions
@@ -111,6 +111,28 @@ fn handle(
         return Staged::Ready(fetch.answer(pass.partitions));
     }
     Staged::later(fetch.wait(now + wait))
+}
+
+/// Up to version 12 the error stands at each partition as well: the first versions have no other place.
+fn whole_refusal(asked: &SessionRequest, error: ErrorCode) -> FetchAnswer {
+    let partitions = asked.wanted.iter().filter(|_| !asked.uses_ids);
+    FetchAnswer {
+        error,
+        session_id: asked.id,
+        partitions: partitions
+            .map(|wanted| PartitionAnswer::refused(wanted, error))
+            .collect(),
+    }
+}
+
+/// Which records a client asks to see; `None` for a number that stands for nothing, which Kafka answers with
+/// UNKNOWN_SERVER_ERROR (`IsolationLevel.forId`).
+pub(super) fn isolation_level(level: i8) -> Option<Isolation> {
+    match level {
+        0 => Some(Isolation::ReadUncommitted),
+        1 => Some(Isolation::ReadCommitted),
+        _ => None,
+    }
 }
 
 fn session_request(request: &FetchRequest, version: i16) -> SessionRequest {
@@ -162,6 +184,7 @@ impl Fetch {
             bytes: 0,
             urgent: false,
         };
+        let mut bytes_left = self.bytes_max;
         for wanted in wanted {
             // The first batch of the first partition that has one is sent whole, whatever its
             // size, or a client with small limits would never get past it.
@@ -170,7 +193,8 @@ impl Fetch {
             } else {
                 FirstBatch::IfItFits
             };
-            let answer = self.read(wanted, self.bytes_max.saturating_sub(pass.bytes), first);
+            let answer = self.read(wanted, bytes_left, first);
+            bytes_left = bytes_left.min(bytes_left.saturating_sub_unsigned(answer.bytes()).max(0));
             pass.bytes += answer.bytes();
             pass.urgent |= answer.is_urgent();
             pass.partitions.push(answer);
@@ -178,19 +202,28 @@ impl Fetch {
         pass
     }
 
-    fn read(&self, wanted: &Wanted, bytes_left: u64, first: FirstBatch) -> PartitionAnswer {
+    fn read(&self, wanted: &Wanted, bytes_left: i64, first: FirstBatch) -> PartitionAnswer {
         let partition = match self.partition(wanted) {
             Ok(partition) => partition,
             Err(code) => return PartitionAnswer::refused(wanted, code),
         };
         if let Err(error) = partition.check_epoch(wanted.leader_epoch) {
-            let answer = PartitionAnswer::refused(wanted, error.into());
-            return self.naming_leader(answer, &partition);
+            let answer = PartitionAnswer::failed(wanted, error.into());
+            // A reader that is ahead of this broker knows more of the leader than it does.
+            return match error {
+                EpochError::Fenced if self.version >= NAMES_LEADER => {
+                    self.naming_leader(answer, &partition)
+                }
+                EpochError::Fenced | EpochError::Unknown => answer,
+            };
         }
-        let own_max = u64::try_from(wanted.bytes_max).unwrap_or(0);
+        let Ok(bytes_max) = u64::try_from(i64::from(wanted.bytes_max).min(bytes_left)) else {
+            // What Kafka answers to a negative limit (`UnifiedLog.read` throws).
+            return PartitionAnswer::failed(wanted, ErrorCode::UnknownServerError);
+        };
         let read = Read {
             from: wanted.from,
-            bytes_max: own_max.min(bytes_left),
+            bytes_max,
             isolation: self.isolation,
             first,
             last_fetched_epoch: wanted.last_fetched_epoch,
@@ -209,7 +242,7 @@ impl Fetch {
                 answer.diverging = Some((epoch.get(), end.get()));
             }
             Err(ReadError::OutOfRange) => {
-                return PartitionAnswer::refused(wanted, ErrorCode::OffsetOutOfRange);
+                return PartitionAnswer::failed(wanted, ErrorCode::OffsetOutOfRange);
             }
             Err(ReadError::Offline) => {
                 // Old clients do not know the better answer.
@@ -219,7 +252,7 @@ impl Fetch {
                 } else {
                     ErrorCode::KafkaStorageError
                 };
-                return PartitionAnswer::refused(wanted, code);
+                return PartitionAnswer::failed(wanted, code);
             }
         }
         answer

@@ -64,7 +64,16 @@ impl PartitionAnswer {
         }
     }
 
+    /// Not read at all: the partition is not here, or the request is at fault as a whole. Kafka's list of
+    /// aborted transactions is empty then, and null for a read that failed.
     pub(super) fn refused(wanted: &Wanted, error: ErrorCode) -> PartitionAnswer {
+        PartitionAnswer {
+            aborted: Some(Vec::new()),
+            ..PartitionAnswer::failed(wanted, error)
+        }
+    }
+
+    pub(super) fn failed(wanted: &Wanted, error: ErrorCode) -> PartitionAnswer {
         PartitionAnswer {
             error,
             ..PartitionAnswer::empty(wanted)

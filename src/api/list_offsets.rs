@@ -6,6 +6,7 @@
 //! the earliest and −5 and −6 have no answer (offset −1).
 
 use super::context::{RequestContext, Staged};
+use super::fetch::isolation_level;
 use crate::metadata::ImageHandle;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::list_offsets_request::ListOffsetsPartition;
@@ -65,21 +66,28 @@ fn response(
             }
         }
     }
-    let isolation = match (request.replica_id, request.isolation_level) {
-        (-1, 0) => Isolation::ReadUncommitted,
-        (-1, _) => Isolation::ReadCommitted,
+    let isolation = match (request.replica_id, isolation_level(request.isolation_level)) {
+        (-1, isolation) => isolation,
         // Another broker, or a debugging consumer (−2), sees the log's end.
-        _ => Isolation::LogEnd,
+        (_, isolation) => isolation.map(|_| Isolation::LogEnd),
     };
-    let topics = request.topics.iter().map(|topic| {
-        let partitions = topic.partitions.iter().map(|partition| {
-            if twice.contains(&(&*topic.name, partition.partition_index)) {
-                return refused(partition, ErrorCode::InvalidRequest);
-            }
-            match find(&topic.name, partition, isolation, version, replicas, image) {
-                Ok(found) => found,
-                Err(code) => refused(partition, code),
-            }
+    let asked = request
+        .topics
+        .iter()
+        .filter(|topic| !topic.partitions.is_empty());
+    let topics = asked.map(|topic| {
+        let partitions = topic.partitions.iter().filter_map(|partition| {
+            let key = (&*topic.name, partition.partition_index);
+            let answer = match isolation {
+                None => Err(ErrorCode::UnknownServerError),
+                // Refused, and told once.
+                Some(_) if twice.contains(&key) && !seen.remove(&key) => return None,
+                Some(_) if twice.contains(&key) => Err(ErrorCode::InvalidRequest),
+                Some(isolation) => {
+                    find(&topic.name, partition, isolation, version, replicas, image)
+                }
+            };
+            Some(answer.unwrap_or_else(|code| refused(partition, code)))
         });
         ListOffsetsTopicResponse {
             name: topic.name.clone(),

@@ -17,6 +17,7 @@ use crate::protocol::messages::metadata_response::{
 use crate::protocol::messages::{MetadataRequest, MetadataResponse};
 use crate::protocol::{ErrorCode, Text};
 use crate::types::{NodeId, TopicName, Uuid};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 /// What the handler works on.
@@ -47,10 +48,12 @@ pub(super) fn handle(
     let topics = if all {
         image.topics().map(|topic| view.topic(topic)).collect()
     } else {
+        let asked = request.topics.unwrap_or_default();
+        if version < BY_ID && asked.iter().any(|topic| !is_plain_name(topic)) {
+            return Staged::Ready(whole_refusal(asked, ErrorCode::InvalidRequest));
+        }
         let creating = parts.auto_create && request.allow_auto_topic_creation;
-        let creations = creating.then_some(parts.creations);
-        let topics = request.topics.into_iter().flatten();
-        topics.map(|topic| view.asked(topic, creations)).collect()
+        view.asked(asked, creating.then_some(parts.creations))
     };
     let cluster_operations = if request.include_cluster_authorized_operations {
         operations::CLUSTER
@@ -65,6 +68,29 @@ pub(super) fn handle(
         cluster_authorized_operations: cluster_operations,
         ..MetadataResponse::default()
     })
+}
+
+/// The first version in which topics may be named by id. The field came two versions earlier.
+const BY_ID: i16 = 12;
+
+fn is_plain_name(topic: &MetadataRequestTopic) -> bool {
+    topic.name.is_some() && topic.topic_id.is_zero()
+}
+
+fn whole_refusal(asked: Vec<MetadataRequestTopic>, error: ErrorCode) -> MetadataResponse {
+    let refused = |topic: MetadataRequestTopic| MetadataResponseTopic {
+        error_code: error.code(),
+        name: Some(topic.name.unwrap_or_default()),
+        topic_id: topic.topic_id,
+        topic_authorized_operations: operations::NOT_ASKED,
+        ..MetadataResponseTopic::default()
+    };
+    MetadataResponse {
+        topics: asked.into_iter().map(refused).collect(),
+        cluster_authorized_operations: operations::NOT_ASKED,
+        error_code: error.code(),
+        ..MetadataResponse::default()
+    }
 }
 
 struct View<'a> {
@@ -101,29 +127,50 @@ impl View<'_> {
             .map_or(-1, |id| id.get())
     }
 
+    /// Each topic once. Where one is named by its id, names count for nothing: so Kafka reads it.
     fn asked(
         &self,
-        asked: MetadataRequestTopic,
+        asked: Vec<MetadataRequestTopic>,
         creations: Option<&Creations>,
-    ) -> MetadataResponseTopic {
-        let by_id = !asked.topic_id.is_zero();
-        match asked.name {
-            // Ids came with version 10, but a name was still wanted until 12.
-            name if by_id && self.context.version < 12 => {
-                refused(name, asked.topic_id, ErrorCode::InvalidRequest)
-            }
-            name if by_id => match self.image.topic_by_id(&asked.topic_id) {
-                Some(topic) => self.topic(topic),
-                None => {
-                    drop(name);
-                    refused(None, asked.topic_id, ErrorCode::UnknownTopicId)
-                }
+    ) -> Vec<MetadataResponseTopic> {
+        let ids: Vec<Uuid> = asked.iter().map(|topic| topic.topic_id).collect();
+        if ids.iter().any(|id| !id.is_zero()) {
+            let ids: BTreeSet<Uuid> = ids.into_iter().filter(|id| !id.is_zero()).collect();
+            return ids.into_iter().map(|id| self.by_id(id)).collect();
+        }
+        let mut seen = HashSet::new();
+        let names = asked.into_iter().map(|topic| topic.name);
+        names
+            .filter(|name| seen.insert(name.clone()))
+            .map(|name| self.by_name(name, creations))
+            .collect()
+    }
+
+    fn by_id(&self, id: Uuid) -> MetadataResponseTopic {
+        match self.image.topic_by_id(&id) {
+            Some(topic) => self.topic(topic),
+            None => refused(None, id, ErrorCode::UnknownTopicId),
+        }
+    }
+
+    fn by_name(&self, name: Option<Text>, creations: Option<&Creations>) -> MetadataResponseTopic {
+        let Some(name) = name else {
+            return refused(None, Uuid::ZERO, ErrorCode::InvalidRequest);
+        };
+        match self.image.topic(&name) {
+            Some(topic) => self.topic(topic),
+            None => MetadataResponseTopic {
+                topic_authorized_operations: self.topic_operations(),
+                ..self.missing(name, creations)
             },
-            None => refused(None, Uuid::ZERO, ErrorCode::InvalidRequest),
-            Some(name) => match self.image.topic(&name) {
-                Some(topic) => self.topic(topic),
-                None => self.missing(name, creations),
-            },
+        }
+    }
+
+    fn topic_operations(&self) -> i32 {
+        if self.operations {
+            operations::TOPIC
+        } else {
+            operations::NOT_ASKED
         }
     }
 
@@ -153,11 +200,7 @@ impl View<'_> {
                 .numbered()
                 .map(|(index, p)| self.partition(index, p))
                 .collect(),
-            topic_authorized_operations: if self.operations {
-                operations::TOPIC
-            } else {
-                operations::NOT_ASKED
-            },
+            topic_authorized_operations: self.topic_operations(),
             ..MetadataResponseTopic::default()
         }
     }

@@ -38,6 +38,10 @@ pub(super) fn handle(
     let mut places: Vec<(usize, Vec<usize>)> = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
         let found = find(topic, by_id, image);
+        if topic.partitions.is_empty() && found.is_ok() {
+            // Nothing was asked of it, so the answer has no place for it.
+            continue;
+        }
         let (known, unknown): (Vec<usize>, Vec<usize>) = (0..topic.partitions.len())
             .partition(|&at| found.is_ok_and(|found| exists(found, &topic.partitions[at])));
         let missing = found.err().unwrap_or(ErrorCode::UnknownTopicOrPartition);

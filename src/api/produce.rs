@@ -17,7 +17,8 @@ use crate::protocol::messages::{ProduceRequest, ProduceResponse};
 use crate::protocol::{ErrorCode, Text};
 use crate::record::InvalidBatch;
 use crate::replica::{
-    Durability, Partition, ProduceError, ProduceFrom, Produced, Replicas, Writer,
+    AppendError, Durability, LogAppendError, Partition, ProduceError, ProduceFrom, Produced,
+    Replicas, Writer,
 };
 use crate::runtime::{Reply, Tasks};
 use std::sync::Arc;
@@ -184,8 +185,11 @@ fn append(
             (response, durability)
         }
         Err(error) => {
-            let mut response =
-                refused(data.index, ErrorCode::from(&error), Some(error.to_string()));
+            let code = ErrorCode::from(&error);
+            let mut response = refused(data.index, code, Some(error.to_string()));
+            if names_log_start(&error) {
+                response.log_start_offset = partition.log_start().get();
+            }
             if let ProduceError::Invalid(InvalidBatch::Records { errors, .. }) = error {
                 response.record_errors = errors
                     .into_iter()
@@ -197,6 +201,25 @@ fn append(
             }
             (response, Durability::AsWritten)
         }
+    }
+}
+
+/// Whether Kafka tells where the log starts beside the error (`ReplicaManager.appendRecordsToLeader`): it
+/// does once it has looked into the batch, and then not for some errors.
+fn names_log_start(error: &ProduceError) -> bool {
+    match error {
+        ProduceError::Invalid(
+            InvalidBatch::NoBatch
+            | InvalidBatch::MoreThanOneBatch
+            | InvalidBatch::OldMagic(_)
+            | InvalidBatch::ZstdNotAllowed
+            | InvalidBatch::Corrupt(_)
+            | InvalidBatch::TooLarge { .. }
+            | InvalidBatch::DecodedTooLarge { .. },
+        ) => false,
+        ProduceError::Invalid(_) | ProduceError::NotInTransaction => true,
+        ProduceError::Append(AppendError::Log(LogAppendError::Producer(_))) => true,
+        ProduceError::Append(_) | ProduceError::Internal => false,
     }
 }
 

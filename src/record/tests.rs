@@ -238,10 +238,15 @@ fn clients_may_not_write_control_batches_or_leader_timestamps() {
         },
         1,
     );
+    let mut stamping = rules();
+    stamping.timestamps.kind = TimestampType::LogAppendTime;
     assert!(matches!(
-        refused(&stamped, &rules()),
+        refused(&stamped, &stamping),
         InvalidBatch::LogAppendTimeType
     ));
+    // A producer's mistake where its time counts anyway: taken, and put right.
+    let taken = ValidBatch::parse(&stamped, &rules()).unwrap();
+    assert_eq!(taken.log_append_time(), None);
 }
 
 #[test]

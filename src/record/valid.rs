@@ -216,6 +216,12 @@ impl ValidBatch {
         check_size(bytes.len(), rules)?;
         check_crc(&header, &bytes)?;
         check_header(&header)?;
+        // On a topic whose producers stamp the time, Kafka lets the wrong type pass, and so do we.
+        if header.attributes.timestamp_type() == TimestampType::LogAppendTime
+            && rules.timestamps.kind == TimestampType::LogAppendTime
+        {
+            return Err(InvalidBatch::LogAppendTimeType);
+        }
         let batch = ValidBatch {
             header,
             body: bytes.slice(BATCH_HEADER_LEN..),
@@ -446,9 +452,6 @@ fn check_header(header: &BatchHeader) -> Result<(), InvalidBatch> {
     }
     if header.has_producer() && header.base_sequence < 0 {
         return Err(InvalidBatch::Sequence(header.base_sequence));
-    }
-    if header.attributes.timestamp_type() == TimestampType::LogAppendTime {
-        return Err(InvalidBatch::LogAppendTimeType);
     }
     Ok(())
 }

@@ -344,7 +344,6 @@ impl Partition {
         if batch.header().attributes.is_transactional() {
             return Err(ProduceError::NotInTransaction);
         }
-        let stamps_time = batch.log_append_time().is_some();
         let appended = self.append_in_epoch(batch, self.leader_epoch())?;
         let (base, log_append_time, flush) = match appended {
             Appended::Fresh {
@@ -353,7 +352,8 @@ impl Partition {
                 flush,
                 ..
             } => (base, log_append_time, flush),
-            // A retry of what is there: answered as it was the first time, and no sooner.
+            // A retry of what is there: answered no sooner than the first time. Kafka gives the time of
+            // the batch here also where producers stamp it.
             Appended::Duplicate {
                 base,
                 last,
@@ -367,7 +367,7 @@ impl Partition {
                 } else {
                     FlushDue::No
                 };
-                (base, stamps_time.then_some(timestamp), flush)
+                (base, Some(timestamp), flush)
             }
         };
         let durability = match flush {
@@ -489,7 +489,7 @@ impl Partition {
         if read.from < self.log_start() || read.from > self.log_end() {
             return Err(ReadError::OutOfRange);
         }
-        if let Some(diverging) = self.diverging(read) {
+        if let Some(diverging) = self.diverging(read)? {
             return Ok(diverging);
         }
         let slice = if read.from < visible {
@@ -584,15 +584,16 @@ impl Partition {
         }
     }
 
-    fn diverging(&self, read: &Read) -> Option<ReadOutcome> {
+    /// Where the reader's log and this one part ways, if they do. An epoch that this log cannot place, as
+    /// one that is later than all it knows, is out of range (`Partition.readRecords`).
+    fn diverging(&self, read: &Read) -> Result<Option<ReadOutcome>, ReadError> {
         if read.last_fetched_epoch < 0 {
-            return None;
+            return Ok(None);
         }
         let asked = LeaderEpoch(read.last_fetched_epoch);
-        let (epoch, end) = self
-            .epoch_end(asked)
-            .unwrap_or((LeaderEpoch::NONE, Offset(-1)));
-        (epoch < asked || end < read.from).then_some(ReadOutcome::Diverging { epoch, end })
+        let (epoch, end) = self.epoch_end(asked).ok_or(ReadError::OutOfRange)?;
+        let parts = epoch < asked || end < read.from;
+        Ok(parts.then_some(ReadOutcome::Diverging { epoch, end }))
     }
 }
 
