@@ -16,6 +16,7 @@ mod broker;
 mod checks;
 mod clients;
 mod context;
+mod differential;
 mod driver;
 mod results;
 mod runner;
@@ -41,10 +42,11 @@ struct Arguments {
     jobs: usize,
     prepare: bool,
     write_table: bool,
+    differential: Option<differential::Settings>,
 }
 
 const USAGE: &str = "usage: ottla-compat [--against ottla|kafka|both|HOST:PORT] [--client NAME]… \
-     [--scenario NAME]… [--profile dev|quick|release] [--jobs N] [--prepare] [--write-table]";
+     [--scenario NAME]… [--profile dev|quick|release] [--jobs N] [--prepare] [--write-table]\n   or: ottla-compat --differential [--seed N] [--mutations N] [--scenario NAME] [--profile NAME]";
 
 fn arguments() -> Checked<Arguments> {
     let mut parsed = Arguments {
@@ -55,7 +57,14 @@ fn arguments() -> Checked<Arguments> {
         jobs: 4,
         prepare: false,
         write_table: false,
+        differential: None,
     };
+    let mut settings = differential::Settings {
+        seed: 1,
+        mutations: 2000,
+        only: String::new(),
+    };
+    let mut differential = false;
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut value = || {
@@ -74,14 +83,20 @@ fn arguments() -> Checked<Arguments> {
             "--scenario" => parsed.scenarios.push(value()?),
             "--profile" => parsed.profile = value()?,
             "--jobs" => {
-                parsed.jobs = value()?
-                    .parse()
-                    .map_err(|_| Failure("--jobs needs a number".into()))?;
+                parsed.jobs = number(&arg, &value()?)?;
             }
             "--prepare" => parsed.prepare = true,
             "--write-table" => parsed.write_table = true,
+            "--differential" => differential = true,
+            "--seed" => settings.seed = number(&arg, &value()?)?,
+            "--mutations" => settings.mutations = number(&arg, &value()?)?,
             _ => return Err(Failure(format!("unknown argument {arg}\n{USAGE}"))),
         }
+    }
+    if differential {
+        settings.only = parsed.scenarios.pop().unwrap_or_default();
+        parsed.differential = Some(settings);
+        return Ok(parsed);
     }
     for client in &parsed.clients {
         if client != tools::NAME && !CLIENTS.iter().any(|known| known.name == client) {
@@ -96,6 +111,11 @@ fn arguments() -> Checked<Arguments> {
         }
     }
     Ok(parsed)
+}
+
+fn number<T: std::str::FromStr>(arg: &str, text: &str) -> Checked<T> {
+    text.parse()
+        .map_err(|_| Failure(format!("{arg} needs a number, not {text}")))
 }
 
 fn sections() -> Vec<Section> {
@@ -144,6 +164,15 @@ fn suite() -> Checked<bool> {
     if only.try_lock().is_err() {
         println!("waiting for another run to end");
         only.lock()?;
+    }
+    if let Some(settings) = &arguments.differential {
+        clients::kafka_jars(&places)?;
+        let kafka = Kind::Kafka {
+            home: places.kafka(),
+        };
+        let binary = build_ottla(&root, &arguments.profile)?;
+        let runs = places.cache.join("runs/differential");
+        return differential::run(&root, kafka, Kind::Ottla { binary }, &runs, settings);
     }
     let whole = arguments.clients.is_empty() && arguments.scenarios.is_empty();
     let plan = Plan::prepare(

@@ -1,0 +1,88 @@
+//! Where the two brokers may answer differently, and why.
+
+use serde_json::Value;
+
+/// One allowed difference.
+pub(super) struct Allowed {
+    /// `*` stands for every case.
+    pub(super) case: &'static str,
+    pub(super) api: &'static str,
+    /// The end of the field's path.
+    pub(super) path: &'static str,
+    pub(super) rule: Rule,
+    pub(super) why: &'static str,
+}
+
+/// What must be true all the same.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// Both say something or both nothing.
+    BothOrNeither,
+    /// Ottla says something wherever Kafka does.
+    AtLeastKafka,
+    /// Both are negative, or neither is.
+    SameSign,
+    /// Kafka answered UNKNOWN_SERVER_ERROR.
+    KafkaFails,
+    /// Kafka did not answer.
+    KafkaSilent,
+    /// Nothing.
+    Any,
+}
+
+impl Rule {
+    pub(super) fn holds(self, kafka: Option<&Value>, ottla: Option<&Value>) -> bool {
+        let says = |value: Option<&Value>| value.is_some_and(|value| !value.is_null());
+        let sign = |value: Option<&Value>| value.and_then(Value::as_i64).map(|number| number < 0);
+        match self {
+            Rule::BothOrNeither => says(kafka) == says(ottla),
+            Rule::AtLeastKafka => says(ottla) || !says(kafka),
+            Rule::SameSign => sign(kafka).is_some() && sign(kafka) == sign(ottla),
+            Rule::KafkaFails => kafka.and_then(Value::as_i64) == Some(-1),
+            Rule::KafkaSilent => kafka.and_then(Value::as_str) == Some("Silence"),
+            Rule::Any => true,
+        }
+    }
+}
+
+const fn line(
+    case: &'static str,
+    api: &'static str,
+    path: &'static str,
+    rule: Rule,
+    why: &'static str,
+) -> Allowed {
+    Allowed {
+        case,
+        api,
+        path,
+        rule,
+        why,
+    }
+}
+
+const OWN_WORDS: &str = "messages for people are in our own words, also where Kafka has none";
+const DRAWN: &str = "drawn by the broker";
+const NOT_UNPACKED: &str = "Kafka answers an unknown codec, and bytes that are not in the codec they claim, with \
+     UNKNOWN_SERVER_ERROR; Ottla names the codec, and does not unpack what it need not look at";
+
+#[rustfmt::skip]
+pub(super) const ALLOWED: &[Allowed] = &[
+    line("*", "*", "ErrorMessage", Rule::AtLeastKafka, OWN_WORDS),
+    line("*", "*", "BatchIndexErrorMessage", Rule::AtLeastKafka, OWN_WORDS),
+    line("*", "*", "ClusterId", Rule::BothOrNeither, "each cluster has its own"),
+    line("*", "*", "Port", Rule::SameSign, "each broker has its own"),
+    line("*", "*", "TopicId", Rule::BothOrNeither, DRAWN),
+    line("*", "*", "MemberId", Rule::BothOrNeither, DRAWN),
+    line("*", "*", "Leader", Rule::BothOrNeither, "the member id that the broker drew"),
+    line("*", "*", "SessionId", Rule::SameSign, DRAWN),
+    line("*", "*", "ProducerId", Rule::SameSign, DRAWN),
+    line("*", "*", "ClientInstanceId", Rule::BothOrNeither, DRAWN),
+    line("*", "*", "LogAppendTimeMs", Rule::SameSign, "the moment at which each took the batch"),
+    line("*", "CreateTopics", "Configs.ConfigSource", Rule::Any,
+        "Kafka writes min.insync.replicas as a cluster default where eligible leader replicas are on"),
+    line("produce-refused", "Produce", "reply", Rule::KafkaSilent,
+        "Kafka never answers a batch of a negative number of records"),
+    line("produce-refused", "Produce", "PartitionResponses.ErrorCode", Rule::KafkaFails, NOT_UNPACKED),
+    line("produce-refused", "Produce", "PartitionResponses.BaseOffset", Rule::Any, NOT_UNPACKED),
+];
