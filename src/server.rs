@@ -1,7 +1,7 @@
 //! One broker: the only place that builds the parts and wires them; stops them in reverse order.
 
 use crate::api::{self, Api, Identity, Outcome};
-use crate::config::{BrokerConfig, LiveConfig, NetConfig};
+use crate::config::{BrokerConfig, LiveConfig};
 use crate::controller::{BrokerEpoch, Controller, Creations, ProducerIds, Registration};
 use crate::coordinator::group::{GroupCoordinator, GroupSettings};
 use crate::log::{LogConfig, LogManager, ManagerError, ManagerOptions, Unformatted};
@@ -221,7 +221,7 @@ async fn start(config: Arc<BrokerConfig>, runtime: Runtime) -> Result<Server, St
         creations,
         groups: groups.clone(),
     };
-    let limits = limits(&live.load().config.net);
+    let limits = limits(&live.load().config);
     let acceptor = Acceptor::new(runtime.clone(), Arc::new(Front(api)), limits);
     quorum.follow(Arc::new(Doorkeeper {
         live,
@@ -230,7 +230,7 @@ async fn start(config: Arc<BrokerConfig>, runtime: Runtime) -> Result<Server, St
     for (name, listener, _) in listeners {
         acceptor.listen(name, listener);
     }
-    acceptor.watch_idle();
+    acceptor.watch();
     start_upkeep(replicas.clone(), &runtime, &config);
     Ok(Server {
         runtime,
@@ -335,7 +335,8 @@ fn host_name() -> String {
     }
 }
 
-fn limits(net: &NetConfig) -> Limits {
+fn limits(config: &BrokerConfig) -> Limits {
+    let net = &config.net;
     let memory = net.queued_request_bytes_max.unwrap_or(REQUEST_MEMORY_BYTES);
     Limits {
         frame_bytes_max: net.request_bytes_max as usize,
@@ -343,11 +344,13 @@ fn limits(net: &NetConfig) -> Limits {
         idle_max: net
             .connection_idle_ms_max
             .map_or(Duration::MAX, Duration::from_millis),
-        connections: connection_limits(net),
+        connections: connection_limits(config),
     }
 }
 
-fn connection_limits(net: &NetConfig) -> ConnectionLimits {
+fn connection_limits(config: &BrokerConfig) -> ConnectionLimits {
+    let net = &config.net;
+    let listeners = &config.listeners;
     // The largest number is how Kafka writes "no limit".
     let limit = |count: u32| (count < i32::MAX as u32).then_some(count);
     let of_listener = net.of_listeners.iter().map(|(name, limits)| {
@@ -364,6 +367,8 @@ fn connection_limits(net: &NetConfig) -> ConnectionLimits {
             rate_max: limit(net.connection_creation_rate_max),
         },
         of_listener: of_listener.collect(),
+        // With one listener there is nobody else to be closed for it.
+        protected: (listeners.bound.len() > 1).then(|| listeners.inter_broker.clone()),
         per_ip_max: limit(net.connections_per_ip_max),
         per_ip_overrides: overrides.map(|(ip, count)| (*ip, *count)).collect(),
     }
@@ -378,8 +383,8 @@ struct Doorkeeper {
 impl MetadataListener for Doorkeeper {
     fn on_change(&self, delta: &Delta, _: &MetadataImage) {
         if delta.broker_configs_changed {
-            let net = &self.live.load().config.net;
-            self.admission.set_limits(connection_limits(net));
+            let live = self.live.load();
+            self.admission.set_limits(connection_limits(&live.config));
         }
     }
 }

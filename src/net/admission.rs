@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 /// So much earlier than evenly may connections come: Kafka takes the rate over about this time.
 const BURST: Duration = Duration::from_secs(10);
@@ -19,6 +20,9 @@ pub struct ConnectionLimits {
     pub all: ListenerLimits,
     /// Of single listeners, by name, beside what holds for all.
     pub of_listener: HashMap<String, ListenerLimits>,
+    /// A listener that is held to its own limits only: brokers must reach each other on it whatever
+    /// clients do. For its connections others are closed.
+    pub protected: Option<String>,
     /// Connections at a time from one address (`max.connections.per.ip`).
     pub per_ip_max: Option<u32>,
     /// The same for single addresses (`max.connections.per.ip.overrides`).
@@ -99,7 +103,24 @@ impl Admission {
         self.state.lock().all.count as usize
     }
 
-    /// Other limits from now on. Whoever is in stays.
+    /// How many connections are allowed, if there are more than that.
+    pub(super) fn exceeded(&self) -> Option<usize> {
+        let state = self.state.lock();
+        let max = state.limits.all.count_max?;
+        (state.all.count > max).then_some(max as usize)
+    }
+
+    /// Whether connections of this listener may be closed for the sake of others.
+    pub(super) fn may_close(&self, listener: &str) -> bool {
+        !self.state.lock().limits.is_protected(listener)
+    }
+
+    /// Ends with the next change of limits, or when a place becomes free.
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// Other limits from now on.
     pub fn set_limits(&self, limits: ConnectionLimits) {
         self.state.lock().limits = limits;
         self.changed.notify_waiters();
@@ -140,13 +161,21 @@ impl Admission {
     }
 }
 
+impl ConnectionLimits {
+    fn is_protected(&self, listener: &str) -> bool {
+        self.protected.as_deref() == Some(listener)
+    }
+}
+
 impl State {
     fn take(&mut self, listener: &Arc<str>, ip: IpAddr, now: Instant) -> Result<(), Out> {
-        let limits = [
-            Some(self.limits.all),
-            self.limits.of_listener.get(&**listener).copied(),
-        ];
-        let [all, own] = limits.map(Option::unwrap_or_default);
+        let all = if self.limits.is_protected(listener) {
+            ListenerLimits::default()
+        } else {
+            self.limits.all
+        };
+        let own = self.limits.of_listener.get(&**listener).copied();
+        let own = own.unwrap_or_default();
         let of_listener = self.by_listener.entry(listener.clone()).or_default();
         if self.all.is_full(&all) || of_listener.is_full(&own) {
             return Err(Out::UntilAPlaceIsFree);
@@ -181,10 +210,10 @@ impl Taken {
 
     fn take(&mut self, limits: &ListenerLimits, now: Instant) {
         self.count += 1;
-        let step = |rate: u32| Duration::from_secs(1) / rate.max(1);
-        self.even = limits
-            .rate_max
-            .map(|rate| self.even.map_or(now, |even| even.max(now)) + step(rate));
+        if let Some(rate) = limits.rate_max {
+            let step = Duration::from_secs(1) / rate.max(1);
+            self.even = Some(self.even.map_or(now, |even| even.max(now)) + step);
+        }
     }
 }
 
@@ -270,6 +299,33 @@ mod tests {
         assert!(is_let_in(&admission, HERE).await.is_none());
         let other = admission.admit(&"B".into(), HERE).await;
         assert!(other.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_protected_listener_is_let_in_beyond_what_holds_for_all() {
+        let mut limits = at_most(1);
+        limits.all.rate_max = Some(1);
+        limits.protected = Some("BROKERS".to_owned());
+        let own = ListenerLimits {
+            count_max: Some(20),
+            rate_max: None,
+        };
+        limits.of_listener.insert("BROKERS".to_owned(), own);
+        let admission = admission(limits);
+        let _client = is_let_in(&admission, HERE).await.unwrap();
+        let mut brokers = Vec::new();
+        let start = Instant::now();
+        for _ in 0..20 {
+            brokers.push(admission.admit(&"BROKERS".into(), HERE).await.ok());
+        }
+        assert_eq!(start, Instant::now(), "nobody had to wait");
+        assert_eq!(admission.exceeded(), Some(1));
+        assert!(admission.may_close("A") && !admission.may_close("BROKERS"));
+        // It has limits of its own.
+        let listener = "BROKERS".into();
+        let one_more = admission.admit(&listener, HERE);
+        let one_more = tokio::time::timeout(Duration::from_millis(1), one_more).await;
+        assert!(one_more.is_err());
     }
 
     #[tokio::test(start_paused = true)]

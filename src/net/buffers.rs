@@ -27,9 +27,9 @@ impl Buffers {
         kept.unwrap_or_else(|| BytesMut::with_capacity(READ_BYTES))
     }
 
-    /// Takes back an empty buffer. One whose bytes are still referred to is let go.
+    /// Takes back a buffer whose content is not needed any more. One whose bytes are still referred to
+    /// is let go.
     pub(super) fn give(&self, mut buffer: BytesMut) {
-        debug_assert!(buffer.is_empty(), "bytes of a next frame would be lost");
         buffer.clear();
         if !buffer.try_reclaim(READ_BYTES) || buffer.capacity() > KEPT_BYTES_MAX {
             return;
@@ -38,5 +38,10 @@ impl Buffers {
         if shelf.len() < KEPT_MAX {
             shelf.push(buffer);
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.shelf.lock().len()
     }
 }

@@ -6,7 +6,7 @@ use super::connection::{Activity, Connection, Ended, PERMIT_BYTES, Shared};
 use super::service::{Peer, Service};
 use crate::runtime::{Instant, Listener, Runtime, Stream, sleep_until};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,8 +43,17 @@ pub struct Acceptor {
 struct Open {
     started: Instant,
     ids: AtomicU64,
-    /// Looked through by the idle watch; held for one insertion, removal or pass.
-    connections: Mutex<HashMap<u64, (Arc<Activity>, CancellationToken)>>,
+    /// In order of their ids, so that one seed is one order of events. Held for one insertion, removal
+    /// or pass.
+    connections: Mutex<BTreeMap<u64, Serving>>,
+}
+
+/// A connection as the watch sees it.
+struct Serving {
+    listener: Arc<str>,
+    activity: Arc<Activity>,
+    /// Cancelled to have it closed.
+    close: CancellationToken,
 }
 
 impl Acceptor {
@@ -61,7 +70,7 @@ impl Acceptor {
         let open = Arc::new(Open {
             started: runtime.clock.monotonic(),
             ids: AtomicU64::new(0),
-            connections: Mutex::new(HashMap::new()),
+            connections: Mutex::new(BTreeMap::new()),
         });
         Acceptor {
             admission: Admission::new(runtime.clock.clone(), limits.connections),
@@ -94,18 +103,25 @@ impl Acceptor {
         });
     }
 
-    /// Closes connections that have been idle for too long, until told to stop.
-    pub fn watch_idle(&self) {
+    /// Closes connections that have been idle for too long, and those beyond the limits when the limits
+    /// are lowered, until told to stop.
+    pub fn watch(&self) {
         let acceptor = self.clone();
         let pause =
             (acceptor.idle_max / 10).clamp(Duration::from_millis(100), Duration::from_secs(30));
         self.runtime.tasks.spawn(async move {
+            let mut next = acceptor.runtime.clock.monotonic() + pause;
             loop {
-                let next = acceptor.runtime.clock.monotonic() + pause;
+                let changed = acceptor.admission.changed();
+                acceptor.close_excess();
                 tokio::select! {
                     biased;
                     () = acceptor.runtime.tasks.stopping() => return,
-                    () = sleep_until(next) => acceptor.close_idle(),
+                    () = changed => {}
+                    () = sleep_until(next) => {
+                        acceptor.close_idle();
+                        next = acceptor.runtime.clock.monotonic() + pause;
+                    }
                 }
             }
         });
@@ -124,10 +140,29 @@ impl Acceptor {
     fn close_idle(&self) {
         let now = self.runtime.clock.monotonic() - self.open.started;
         let oldest = now.saturating_sub(self.idle_max).as_millis();
-        for (activity, close) in self.open.connections.lock().values() {
-            if u128::from(activity.last_ms()) < oldest {
-                close.cancel();
+        for serving in self.open.connections.lock().values() {
+            if u128::from(serving.activity.last_ms()) < oldest {
+                serving.close.cancel();
             }
+        }
+    }
+
+    /// While there are more connections than allowed, those that did nothing for longest are closed.
+    fn close_excess(&self) {
+        let Some(max) = self.admission.exceeded() else {
+            return;
+        };
+        let connections = self.open.connections.lock();
+        let mut staying = connections.values().filter(|c| !c.close.is_cancelled());
+        let excess = staying.clone().count().saturating_sub(max);
+        let mut closable: Vec<&Serving> = staying
+            .by_ref()
+            .filter(|c| self.admission.may_close(&c.listener))
+            .collect();
+        closable.sort_by_key(|c| c.activity.last_ms());
+        for serving in closable.iter().take(excess) {
+            info!(max, "closed the connection that was idle for longest");
+            serving.close.cancel();
         }
     }
 
@@ -148,9 +183,13 @@ impl Acceptor {
         let id = open.ids.fetch_add(1, Ordering::Relaxed);
         let activity = Arc::new(Activity::new(open.started));
         let close = CancellationToken::new();
-        open.connections
-            .lock()
-            .insert(id, (activity.clone(), close.clone()));
+        let serving = Serving {
+            listener: listener.clone(),
+            activity: activity.clone(),
+            close: close.clone(),
+        };
+        open.connections.lock().insert(id, serving);
+        self.close_excess();
         let peer = Peer {
             addr,
             listener: listener.clone(),

@@ -13,3 +13,6 @@ mod service;
 pub use admission::{Admission, ConnectionLimits, ListenerLimits};
 pub use listener::{Acceptor, Limits};
 pub use service::{CloseReason, Peer, Served, Service};
+
+#[cfg(test)]
+mod tests;
