@@ -7,10 +7,23 @@ pub(super) struct Allowed {
     /// `*` stands for every case.
     pub(super) case: &'static str,
     pub(super) api: &'static str,
-    /// The end of the field's path.
+    /// The end of the field's path without the names of elements; or, if it names one (`Configs[key]`), any
+    /// part of the path with them.
     pub(super) path: &'static str,
     pub(super) rule: Rule,
     pub(super) why: &'static str,
+}
+
+impl Allowed {
+    pub(super) fn is_about(&self, case: &str, api: &str, path: &str, plain: &str) -> bool {
+        let matches = |pattern: &str, text: &str| pattern == "*" || pattern == text;
+        let path_fits = if self.path.contains('[') {
+            path.contains(self.path)
+        } else {
+            plain == self.path || plain.ends_with(&format!(".{}", self.path))
+        };
+        matches(self.case, case) && matches(self.api, api) && path_fits
+    }
 }
 
 /// What must be true all the same.
@@ -24,6 +37,8 @@ pub(super) enum Rule {
     SameSign,
     /// Kafka answered UNKNOWN_SERVER_ERROR.
     KafkaFails,
+    /// Kafka answered INVALID_CONFIG to what Ottla takes.
+    KafkaRefuses,
     /// Kafka did not answer.
     KafkaSilent,
     /// Nothing.
@@ -39,6 +54,10 @@ impl Rule {
             Rule::AtLeastKafka => says(ottla) || !says(kafka),
             Rule::SameSign => sign(kafka).is_some() && sign(kafka) == sign(ottla),
             Rule::KafkaFails => kafka.and_then(Value::as_i64) == Some(-1),
+            Rule::KafkaRefuses => {
+                kafka.and_then(Value::as_i64) == Some(40)
+                    && ottla.and_then(Value::as_i64) == Some(0)
+            }
             Rule::KafkaSilent => kafka.and_then(Value::as_str) == Some("Silence"),
             Rule::Any => true,
         }
@@ -66,6 +85,11 @@ const DRAWN: &str = "drawn by the broker";
 const NOT_UNPACKED: &str = "Kafka answers an unknown codec, and bytes that are not in the codec they claim, with \
      UNKNOWN_SERVER_ERROR; Ottla names the codec, and does not unpack what it need not look at";
 
+const ELIGIBLE_LEADERS: &str = "Kafka writes min.insync.replicas as a cluster default, and guards it, where eligible \
+     leader replicas are on";
+const OWN_SETTINGS: &str = "each was started with its own addresses, directory and controller";
+const OWN_LOGGERS: &str = "each broker's loggers are its own parts";
+
 #[rustfmt::skip]
 pub(super) const ALLOWED: &[Allowed] = &[
     line("*", "*", "ErrorMessage", Rule::AtLeastKafka, OWN_WORDS),
@@ -79,8 +103,20 @@ pub(super) const ALLOWED: &[Allowed] = &[
     line("*", "*", "ProducerId", Rule::SameSign, DRAWN),
     line("*", "*", "ClientInstanceId", Rule::BothOrNeither, DRAWN),
     line("*", "*", "LogAppendTimeMs", Rule::SameSign, "the moment at which each took the batch"),
-    line("*", "CreateTopics", "Configs.ConfigSource", Rule::Any,
-        "Kafka writes min.insync.replicas as a cluster default where eligible leader replicas are on"),
+    line("*", "*", "Configs[min.insync.replicas]", Rule::Any, ELIGIBLE_LEADERS),
+    line("broker-configs", "DescribeConfigs", "Results[].Configs.count", Rule::Any, ELIGIBLE_LEADERS),
+    line("broker-configs", "IncrementalAlterConfigs", "Responses[1].ErrorMessage", Rule::Any, ELIGIBLE_LEADERS),
+    line("broker-configs", "IncrementalAlterConfigs", "Responses[1].ErrorCode", Rule::KafkaRefuses, ELIGIBLE_LEADERS),
+    line("broker-configs", "DescribeConfigs", "Configs[broker.id]", Rule::Any, OWN_SETTINGS),
+    line("broker-configs", "DescribeConfigs", "Configs[listeners]", Rule::Any, OWN_SETTINGS),
+    line("broker-configs", "DescribeConfigs", "Configs[log.dirs]", Rule::Any, OWN_SETTINGS),
+    line("broker-configs", "DescribeConfigs", "Configs[controller.listener.names]", Rule::Any, OWN_SETTINGS),
+    line("broker-configs", "DescribeConfigs", "Configs[controller.quorum.bootstrap.servers]", Rule::Any, OWN_SETTINGS),
+    line("other-configs", "DescribeConfigs", "Results[1].Configs", Rule::Any, OWN_LOGGERS),
+    line("topic-configs", "IncrementalAlterConfigs", "Responses.ErrorCode", Rule::KafkaFails,
+        "Kafka falls over a null where a list element to add or take away should stand; Ottla calls the request invalid"),
+    line("broker-configs", "IncrementalAlterConfigs", "Responses[].ErrorCode", Rule::Any,
+        "Kafka divides by its zero of cleaner threads"),
     line("produce-refused", "Produce", "reply", Rule::KafkaSilent,
         "Kafka never answers a batch of a negative number of records"),
     line("produce-refused", "Produce", "PartitionResponses.ErrorCode", Rule::KafkaFails, NOT_UNPACKED),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ottla_codegen::schema::Message;
 use serde_json::Value;
 
-use super::allowed::{ALLOWED, Allowed};
+use super::allowed::ALLOWED;
 use super::codec::{self, Schemas};
 use crate::checks::{Checked, Failure};
 
@@ -288,9 +288,9 @@ impl<'a> Pair<'a> {
                 continue;
             }
             let plain = plain(path);
-            let excuse = ALLOWED
-                .iter()
-                .position(|allowed| allowed.excuses(self.case, api, &plain, theirs, ours));
+            let excuse = ALLOWED.iter().position(|allowed| {
+                allowed.is_about(self.case, api, path, &plain) && allowed.rule.holds(theirs, ours)
+            });
             if let Some(place) = excuse {
                 *self.report.allowed.entry(place).or_default() += 1;
                 continue;
@@ -398,24 +398,6 @@ fn plain(path: &str) -> String {
         }
     }
     out
-}
-
-impl Allowed {
-    fn excuses(
-        &self,
-        case: &str,
-        api: &str,
-        path: &str,
-        kafka: Option<&Value>,
-        ottla: Option<&Value>,
-    ) -> bool {
-        let matches = |pattern: &str, text: &str| pattern == "*" || pattern == text;
-        let path_fits = path == self.path || path.ends_with(&format!(".{}", self.path));
-        matches(self.case, case)
-            && matches(self.api, api)
-            && path_fits
-            && self.rule.holds(kafka, ottla)
-    }
 }
 
 #[cfg(test)]
