@@ -11,7 +11,7 @@
 //! | L3 | [`quorum`], [`replica`] |
 //! | L4 | [`coordinator`], [`controller`], [`node`] |
 //! | L5 | [`api`] |
-//! | L6 | [`net`] |
+//! | L6 | [`net`], [`http`] |
 //! | L7 | [`cli`]; [`Server`] wires the parts |
 //!
 //! A stranger starts at [`Server`]: it runs a whole broker inside a test in milliseconds.
@@ -36,7 +36,10 @@ pub mod node;
 
 pub mod api;
 
+pub mod http;
 pub mod net;
+
+mod monitor;
 
 mod server;
 

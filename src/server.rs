@@ -4,8 +4,10 @@ use crate::api::{self, Api, Identity, Outcome};
 use crate::config::{BrokerConfig, LiveConfig};
 use crate::controller::{BrokerEpoch, Controller, Creations, ProducerIds, Registration};
 use crate::coordinator::group::{GroupCoordinator, GroupSettings};
+use crate::http;
 use crate::log::{LogConfig, LogManager, ManagerError, ManagerOptions, Unformatted};
 use crate::metadata::{Delta, EndpointImage, ImageHandle, MetadataImage, MetadataListener};
+use crate::monitor::Monitor;
 use crate::net::{
     Acceptor, Admission, CloseReason, ConnectionLimits, Limits, ListenerLimits, Peer, Served,
     Service,
@@ -55,6 +57,8 @@ pub struct Server {
     replicas: Arc<Replicas>,
     quorum: SingleQuorum,
     groups: Arc<GroupCoordinator>,
+    image: ImageHandle,
+    meters: Arc<api::Meters>,
     epoch: BrokerEpoch,
 }
 
@@ -117,6 +121,22 @@ impl Server {
     /// Connections open now.
     pub fn connections(&self) -> usize {
         self.acceptor.connections()
+    }
+
+    /// Serves `/health` and `/metrics` over HTTP on `host:port` until the broker stops; port 0 picks a free
+    /// one. Gives the address. Nobody is asked who he is: keep it on loopback, or behind something.
+    pub async fn serve_http(&self, host: &str, port: u16) -> io::Result<SocketAddr> {
+        let listener = self.runtime.net.bind(host, port).await?;
+        let address = listener.local_addr()?;
+        let monitor = Monitor {
+            node_id: self.identity.node_id,
+            meters: self.meters.clone(),
+            replicas: self.replicas.clone(),
+            image: self.image.clone(),
+            acceptor: self.acceptor.clone(),
+        };
+        http::serve(&self.runtime, listener, Arc::new(monitor));
+        Ok(address)
     }
 
     /// Stops cleanly: answers what is under way, closes the logs, and leaves word that the next
@@ -208,18 +228,20 @@ async fn start(config: Arc<BrokerConfig>, runtime: Runtime) -> Result<Server, St
     );
     quorum.follow(Arc::new(coordination));
 
+    let meters = Arc::new(api::Meters::default());
     let api = Api {
         identity: identity.clone(),
         config: config.clone(),
         live: live.clone(),
         runtime: runtime.clone(),
-        image,
+        image: image.clone(),
         replicas: replicas.clone(),
         sessions: Arc::new(Sessions::new(config.fetch.session_slots as usize)),
         controller,
         producer_ids,
         creations,
         groups: groups.clone(),
+        meters: meters.clone(),
     };
     let limits = limits(&live.load().config);
     let acceptor = Acceptor::new(runtime.clone(), Arc::new(Front(api)), limits);
@@ -240,6 +262,8 @@ async fn start(config: Arc<BrokerConfig>, runtime: Runtime) -> Result<Server, St
         replicas,
         quorum,
         groups,
+        image,
+        meters,
         epoch,
     })
 }

@@ -9,6 +9,7 @@
 use super::answer::{Call, Outcome};
 use super::context::{RequestContext, Staged};
 use super::fetch_response::{FetchAnswer, PartitionAnswer};
+use super::meters::Meters;
 use crate::metadata::ImageHandle;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::FetchRequest;
@@ -27,6 +28,7 @@ pub(super) struct Parts<'a> {
     pub(super) sessions: &'a Arc<Sessions>,
     pub(super) image: &'a ImageHandle,
     pub(super) runtime: &'a Runtime,
+    pub(super) meters: &'a Arc<Meters>,
     /// `fetch.max.bytes`
     pub(super) bytes_max: u32,
 }
@@ -48,6 +50,7 @@ struct Fetch {
     sessions: Arc<Sessions>,
     image: ImageHandle,
     runtime: Runtime,
+    meters: Arc<Meters>,
     session: SessionFetch,
     isolation: Isolation,
     bytes_min: u64,
@@ -90,6 +93,7 @@ fn handle(
         sessions: parts.sessions.clone(),
         image: parts.image.clone(),
         runtime: parts.runtime.clone(),
+        meters: parts.meters.clone(),
         session,
         isolation,
         bytes_min,
@@ -330,6 +334,8 @@ impl Fetch {
         let (session_id, keep) = self
             .sessions
             .finish(self.session, &told, now, &*self.runtime.rng);
+        self.meters
+            .fetched(partitions.iter().map(PartitionAnswer::bytes).sum());
         let mut keep = keep.into_iter();
         partitions.retain(|_| keep.next().unwrap_or(true));
         FetchAnswer {

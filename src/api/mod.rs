@@ -34,6 +34,7 @@ mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
 mod metadata;
+mod meters;
 mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
@@ -45,6 +46,7 @@ mod sync_group;
 pub use answer::{Outcome, Refusal};
 pub use api_versions::FEATURES;
 pub use context::{RequestContext, Staged};
+pub use meters::Meters;
 
 use crate::config::{BrokerConfig, LiveConfig};
 use crate::controller::{Controller, Creations, ProducerIds};
@@ -137,6 +139,7 @@ pub struct Api {
     pub producer_ids: Arc<ProducerIds>,
     pub creations: Creations,
     pub groups: Arc<GroupCoordinator>,
+    pub meters: Arc<Meters>,
 }
 
 impl Api {
@@ -148,18 +151,23 @@ impl Api {
         frame: Bytes,
         reply: &mut Reply,
     ) -> Outcome {
-        match self.header(frame, peer, listener) {
+        let outcome = match self.header(frame, peer, listener) {
             Ok(call) => self.dispatch(call, reply),
             Err(refusal) => Outcome::Close(refusal),
+        };
+        if matches!(outcome, Outcome::Close(_)) {
+            self.meters.refused();
         }
+        outcome
     }
 
     fn header(&self, frame: Bytes, peer: SocketAddr, listener: &Arc<str>) -> Result<Call, Refusal> {
         let mut body = Reader::new(frame);
         let (key, header) = RequestHeader::parse(&mut body).map_err(Refusal::Header)?;
-        let Some(row) = ROWS.iter().find(|row| row.key == key) else {
+        let Some(place) = ROWS.iter().position(|row| row.key == key) else {
             return Err(Refusal::NotServed(key.name()));
         };
+        let row = &ROWS[place];
         let version = header.request_api_version;
         let known = (row.min..=row.max).contains(&version);
         // Only ApiVersions is answered in a version that we do not have: it is how clients ask.
@@ -169,6 +177,7 @@ impl Api {
                 version,
             });
         }
+        self.meters.request(place);
         let context = RequestContext {
             version,
             correlation_id: header.correlation_id,
@@ -187,7 +196,7 @@ impl Api {
 
     fn dispatch(&self, call: Call, reply: &mut Reply) -> Outcome {
         match call.key {
-            ApiKey::Produce => produce::serve(call, reply, &self.replicas, &self.image),
+            ApiKey::Produce => produce::serve(call, reply, &self.produce_parts()),
             ApiKey::Fetch => fetch::serve(call, reply, &self.fetch_parts()),
             ApiKey::ApiVersions => api_versions::serve(call, reply, &self.image),
             ApiKey::ListOffsets => call.answer(reply, |request, context| {
@@ -274,12 +283,21 @@ impl Api {
         }
     }
 
+    fn produce_parts(&self) -> produce::Parts<'_> {
+        produce::Parts {
+            replicas: &self.replicas,
+            image: &self.image,
+            meters: &self.meters,
+        }
+    }
+
     fn fetch_parts(&self) -> fetch::Parts<'_> {
         fetch::Parts {
             replicas: &self.replicas,
             sessions: &self.sessions,
             image: &self.image,
             runtime: &self.runtime,
+            meters: &self.meters,
             bytes_max: self.config.fetch.bytes_max,
         }
     }

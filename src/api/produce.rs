@@ -8,6 +8,7 @@
 
 use super::answer::{Call, Outcome, Refusal};
 use super::context::{RequestContext, Staged};
+use super::meters::Meters;
 use crate::metadata::ImageHandle;
 use crate::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use crate::protocol::messages::produce_response::{
@@ -26,6 +27,13 @@ use std::sync::Arc;
 /// The one client that Kafka lets write to internal topics.
 const ADMIN_CLIENT_ID: &str = "__admin_client";
 
+/// What the handler works on.
+pub(super) struct Parts<'a> {
+    pub(super) replicas: &'a Replicas,
+    pub(super) image: &'a ImageHandle,
+    pub(super) meters: &'a Meters,
+}
+
 /// What was done with a request's batches.
 struct Taken {
     response: ProduceResponse,
@@ -39,12 +47,7 @@ struct Unflushed {
     place: usize,
 }
 
-pub(super) fn serve(
-    mut call: Call,
-    reply: &mut Reply,
-    replicas: &Replicas,
-    image: &ImageHandle,
-) -> Outcome {
+pub(super) fn serve(mut call: Call, reply: &mut Reply, parts: &Parts<'_>) -> Outcome {
     let back = call.back();
     let request: ProduceRequest = match call.request() {
         Ok(request) => request,
@@ -54,11 +57,11 @@ pub(super) fn serve(
     let Taken {
         response,
         unflushed,
-    } = handle(request, &call.context, replicas, image);
+    } = handle(request, &call.context, parts);
     if wants_answer {
         let answer = match unflushed.is_empty() {
             true => Staged::Ready(response),
-            false => Staged::later(flushed(response, unflushed, replicas.tasks().clone())),
+            false => Staged::later(flushed(response, unflushed, parts.replicas.tasks().clone())),
         };
         return back.send(answer, reply);
     }
@@ -73,12 +76,12 @@ pub(super) fn serve(
     }
 }
 
-fn handle(
-    request: ProduceRequest,
-    context: &RequestContext,
-    replicas: &Replicas,
-    image: &ImageHandle,
-) -> Taken {
+fn handle(request: ProduceRequest, context: &RequestContext, parts: &Parts<'_>) -> Taken {
+    let Parts {
+        replicas,
+        image,
+        meters,
+    } = *parts;
     let mut unflushed = Vec::new();
     let from = ProduceFrom {
         writer: match context.client_id.as_deref() {
@@ -111,7 +114,7 @@ fn handle(
                     };
                     match found {
                         Ok(partition) => {
-                            let (response, durability) = append(&partition, data, from);
+                            let (response, durability) = append(&partition, data, from, meters);
                             if durability == Durability::NeedsFlush {
                                 unflushed.push(Unflushed {
                                     partition,
@@ -166,6 +169,7 @@ fn append(
     partition: &Arc<Partition>,
     data: PartitionProduceData,
     from: ProduceFrom,
+    meters: &Meters,
 ) -> (PartitionProduceResponse, Durability) {
     let records = data.records.unwrap_or_default();
     match partition.produce(&records, from) {
@@ -173,8 +177,10 @@ fn append(
             base,
             log_append_time,
             log_start,
+            records: count,
             durability,
         }) => {
+            meters.produced(u64::from(count), records.len() as u64);
             let response = PartitionProduceResponse {
                 index: data.index,
                 base_offset: base.get(),

@@ -69,6 +69,7 @@ pub struct SetArgs {
     ottla run --listen localhost:0 --data /tmp/test1     any free port, for tests\n  \
     ottla run --set num.partitions=3 --set log.retention.hours=1\n  \
     ottla run server.properties --log debug\n  \
+    ottla run --http 9644     health and metrics on http://127.0.0.1:9644\n  \
     KAFKA_LOG_RETENTION_MS=60000 ottla run")]
 pub struct RunArgs {
     /// Apache Kafka's server.properties
@@ -80,6 +81,9 @@ pub struct RunArgs {
     /// Keep all data here instead of in log.dirs
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Serve /health and /metrics (Prometheus) over HTTP here; a port alone means this machine only
+    #[arg(long, value_name = "[HOST:]PORT")]
+    pub http: Option<String>,
     #[command(flatten)]
     pub set: SetArgs,
     /// How much to log: error, warn, info, debug, trace, or a filter such as info,ottla::net=debug

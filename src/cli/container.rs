@@ -6,7 +6,7 @@
 
 use super::args::ContainerArgs;
 use super::run::{self, LogLines};
-use super::settings::{self, Settings};
+use super::settings::{self, HttpAddress, Settings};
 use super::{Failure, file, format};
 use crate::config::Properties;
 use crate::runtime::Disk;
@@ -18,6 +18,9 @@ const OF_THE_IMAGE: &str = "/etc/kafka/docker/server.properties";
 
 /// The image's own default, so that two containers without a setting are one cluster.
 const CLUSTER_ID: &str = "5L6g3nShT-eMCtK--X86sw";
+
+/// Where a container serves health and metrics; off without it.
+const HTTP: &str = "OTTLA_HTTP";
 
 pub(super) fn container(args: &ContainerArgs, disk: &dyn Disk) -> Result<(), Failure> {
     let variables = variables(args, settings::variables())?;
@@ -43,6 +46,10 @@ fn variables(
 }
 
 fn gather(variables: BTreeMap<String, String>, disk: &dyn Disk) -> Result<Settings, Failure> {
+    let http = match variables.get(HTTP) {
+        Some(address) => Some(HttpAddress::parse(address)?),
+        None => None,
+    };
     let mut env = Properties::from_env(variables);
     let over = std::mem::take(&mut env.properties);
     let mut properties = if disk.exists(Path::new(MOUNTED)) {
@@ -53,5 +60,9 @@ fn gather(variables: BTreeMap<String, String>, disk: &dyn Disk) -> Result<Settin
         Properties::new()
     };
     properties.merge(over);
-    Ok(Settings { properties, env })
+    Ok(Settings {
+        properties,
+        env,
+        http,
+    })
 }

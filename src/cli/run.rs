@@ -2,7 +2,7 @@
 
 use super::args::RunArgs;
 use super::check::shown;
-use super::settings::{self, Settings};
+use super::settings::{self, HttpAddress, Settings};
 use super::{Failure, logging};
 use crate::config::{BrokerConfig, Listeners, Report};
 use crate::runtime::{Disk, Runtime, os};
@@ -58,10 +58,15 @@ pub(super) fn start(
         loggers,
         ..os::runtime()
     };
-    tokio.block_on(serve(config, runtime, lines))
+    tokio.block_on(serve(config, runtime, settings.http.as_ref(), lines))
 }
 
-async fn serve(config: BrokerConfig, runtime: Runtime, lines: LogLines) -> Result<(), Failure> {
+async fn serve(
+    config: BrokerConfig,
+    runtime: Runtime,
+    http: Option<&HttpAddress>,
+    lines: LogLines,
+) -> Result<(), Failure> {
     // Before anything else: a stop that is asked for during the start must not be lost.
     let mut stop = Stop::watch().map_err(Failure::work)?;
     let listeners = config.listeners.clone();
@@ -69,8 +74,21 @@ async fn serve(config: BrokerConfig, runtime: Runtime, lines: LogLines) -> Resul
         started = Server::start(config, runtime) => started.map_err(Failure::work)?,
         () = stop.asked() => return Ok(()),
     };
+    let http = match http {
+        Some(address) => match server.serve_http(&address.host, address.port).await {
+            Ok(bound) => Some(bound),
+            Err(error) => {
+                server.stop().await;
+                let HttpAddress { host, port } = address;
+                return Err(Failure::work(format!(
+                    "cannot serve HTTP on {host}:{port}: {error}"
+                )));
+            }
+        },
+        None => None,
+    };
     let bootstrap = bootstrap(&listeners, server.bootstrap());
-    say_ready(&server, &bootstrap, lines)
+    say_ready(&server, &bootstrap, http, lines)
         .map_err(|error| Failure::work(format!("cannot write to standard output: {error}")))?;
     stop.asked().await;
     info!("stopping; a second signal stops at once");
@@ -94,12 +112,18 @@ fn bootstrap(listeners: &Listeners, bound: SocketAddr) -> String {
     }
 }
 
-fn say_ready(server: &Server, bootstrap: &str, lines: LogLines) -> std::io::Result<()> {
+fn say_ready(
+    server: &Server,
+    bootstrap: &str,
+    http: Option<SocketAddr>,
+    lines: LogLines,
+) -> std::io::Result<()> {
     let node = server.node_id();
     // In the order in which people read it; a program does not mind.
     let quoted = |text: &str| serde_json::Value::from(text);
+    let http = http.map_or_else(String::new, |at| format!(",\"http\":\"http://{at}\""));
     let ready = format!(
-        "{{\"ready\":true,\"bootstrap\":{},\"cluster_id\":{},\"node_id\":{node},\"pid\":{}}}",
+        "{{\"ready\":true,\"bootstrap\":{},\"cluster_id\":{},\"node_id\":{node},\"pid\":{}{http}}}",
         quoted(bootstrap),
         quoted(server.cluster_id()),
         std::process::id(),

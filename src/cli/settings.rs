@@ -9,6 +9,35 @@ use crate::runtime::Disk;
 pub(super) struct Settings {
     pub(super) properties: Properties,
     pub(super) env: FromEnv,
+    /// Where health and metrics are served.
+    pub(super) http: Option<HttpAddress>,
+}
+
+/// A host and a port; 0 takes a free one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct HttpAddress {
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+impl HttpAddress {
+    /// `HOST:PORT`, or a port on this machine's loopback: nobody is asked who he is.
+    pub(super) fn parse(text: &str) -> Result<HttpAddress, Failure> {
+        let (host, port) = text.rsplit_once(':').unwrap_or(("127.0.0.1", text));
+        let wrong = || {
+            Failure::input(format!(
+                "--http '{text}': expected a port or HOST:PORT, such as 9644 or 127.0.0.1:9644"
+            ))
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() {
+            return Err(wrong());
+        }
+        Ok(HttpAddress {
+            host: host.to_owned(),
+            port: port.parse().map_err(|_| wrong())?,
+        })
+    }
 }
 
 /// The environment, as far as it is text.
@@ -47,7 +76,12 @@ pub(super) fn gather(
         properties.remove("metadata.log.dir");
     }
     file::set(&mut properties, &args.set).map_err(Failure::input)?;
-    Ok(Settings { properties, env })
+    let http = args.http.as_deref().map(HttpAddress::parse).transpose()?;
+    Ok(Settings {
+        properties,
+        env,
+        http,
+    })
 }
 
 /// One plain listener, instead of all that were configured.
@@ -100,9 +134,22 @@ mod tests {
             file: None,
             listen: None,
             data: None,
+            http: None,
             set: SetArgs { set: Vec::new() },
             log: None,
             kafka_log_lines: false,
+        }
+    }
+
+    #[test]
+    fn a_port_alone_serves_http_on_loopback_only() {
+        let address = |text: &str| HttpAddress::parse(text).ok().map(|at| (at.host, at.port));
+        let at = |host: &str, port| Some((host.to_owned(), port));
+        assert_eq!(address("9644"), at("127.0.0.1", 9644));
+        assert_eq!(address("0.0.0.0:0"), at("0.0.0.0", 0));
+        assert_eq!(address("[::1]:80"), at("::1", 80));
+        for wrong in ["", ":9644", "here", "here:", "1:99999"] {
+            assert_eq!(address(wrong), None, "{wrong}");
         }
     }
 

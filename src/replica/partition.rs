@@ -131,6 +131,7 @@ pub struct Produced {
     /// Set where the topic stamps its own time.
     pub log_append_time: Option<Timestamp>,
     pub log_start: Offset,
+    pub records: u32,
     pub durability: Durability,
 }
 
@@ -276,6 +277,11 @@ impl Partition {
         self.view.log_end()
     }
 
+    /// Bytes of the log's segments.
+    pub fn size(&self) -> u64 {
+        self.view.size()
+    }
+
     /// The topic is gone, or the broker stops: nobody should wait any longer.
     pub fn is_closed(&self) -> bool {
         self.state.closed.load(Ordering::Acquire) || self.is_offline()
@@ -344,6 +350,7 @@ impl Partition {
         if batch.header().attributes.is_transactional() {
             return Err(ProduceError::NotInTransaction);
         }
+        let records = u32::try_from(batch.header().records_count).unwrap_or(0);
         let appended = self.append_in_epoch(batch, self.leader_epoch())?;
         let (base, log_append_time, flush) = match appended {
             Appended::Fresh {
@@ -378,6 +385,7 @@ impl Partition {
             base,
             log_append_time,
             log_start: self.log_start(),
+            records,
             durability,
         })
     }
