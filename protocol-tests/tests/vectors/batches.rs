@@ -282,6 +282,10 @@ fn what_kafkas_producer_sends_is_accepted_as_it_came() {
         sent[..8].fill(0);
         let sent = Bytes::from(sent);
         match ValidBatch::parse(&sent, &rules) {
+            // A producer's mistake on a topic where its own time counts: taken, and put right.
+            Ok(batch) if name.ends_with("log-append-time") => {
+                assert_eq!(batch.log_append_time(), None, "{name}");
+            }
             Ok(batch) => {
                 assert_eq!(hex(&batch.to_bytes()), hex(&sent), "{name}");
                 assert!(
@@ -295,9 +299,6 @@ fn what_kafkas_producer_sends_is_accepted_as_it_came() {
                 let expected = match name.as_str() {
                     _ if vector.is_legacy() => matches!(why, InvalidBatch::OldMagic(_)),
                     _ if name.starts_with("control") => matches!(why, InvalidBatch::Control),
-                    _ if name.ends_with("log-append-time") => {
-                        matches!(why, InvalidBatch::LogAppendTimeType)
-                    }
                     _ if name.starts_with("compacted") => {
                         matches!(why, InvalidBatch::OffsetRange { .. })
                     }
