@@ -215,8 +215,13 @@ impl LogDirectory {
         if written.get(name) == Some(&text) {
             return Ok(());
         }
-        checkpoint::write(disk, &self.path.join(name), &text)
-            .inspect_err(|error| self.health.fail(&self.path, error))?;
+        checkpoint::write(disk, &self.path.join(name), &text).inspect_err(|error| {
+            // A full disk is not a broken one: what was written before stands, and the next time works
+            // once there is room.
+            if error.kind() != io::ErrorKind::StorageFull {
+                self.health.fail(&self.path, error);
+            }
+        })?;
         written.insert(name, text);
         Ok(())
     }

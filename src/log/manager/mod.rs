@@ -268,7 +268,8 @@ impl LogManager {
         })
     }
 
-    /// A directory whose checkpoint cannot be written goes offline, the others are still written.
+    /// A directory whose checkpoint cannot be written goes offline, unless it is only full; the others
+    /// are still written.
     fn checkpoint(
         &self,
         views: &[LogView],

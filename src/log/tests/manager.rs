@@ -1,5 +1,7 @@
 use super::*;
+use crate::sim::{self, SimClock, SimDisk};
 use crate::types::{NodeId, Uuid};
+use std::io;
 
 const ID: Uuid = Uuid::from_bytes([7; 16]);
 
@@ -233,4 +235,25 @@ fn the_metadata_log_lies_in_its_own_directory_and_is_not_a_partition() {
         .open_metadata_log(LogConfig::default(), NOW)
         .unwrap();
     assert_eq!(log.log_end(), Offset(1));
+}
+
+/// A checkpoint is a new file beside the old one, so it is the first thing that a full disk refuses.
+#[test]
+fn a_checkpoint_that_finds_the_disk_full_fails_alone_and_the_directory_stays() {
+    let clock = SimClock::manual();
+    let disk = SimDisk::new(clock.clone());
+    let runtime = sim::runtime(1, &disk, &clock);
+    let manager = LogManager::open(&runtime, options(&[Path::new("/data")])).unwrap();
+    let mut log = create(&manager, 0);
+    log.append_as_leader(plain(3, NOW), LeaderEpoch(0), NOW)
+        .unwrap();
+    log.advance_high_watermark(Offset(3));
+    disk.set_capacity(Some(disk.used()));
+    let refused = manager.checkpoint_high_watermarks(&[log.view()]);
+    assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::StorageFull);
+    assert!(manager.directories()[0].is_online());
+    disk.set_capacity(None);
+    manager.checkpoint_high_watermarks(&[log.view()]).unwrap();
+    let written = disk.get("/data/replication-offset-checkpoint").unwrap();
+    assert!(String::from_utf8(written).unwrap().ends_with(" 0 3\n"));
 }
