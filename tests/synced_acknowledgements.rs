@@ -9,7 +9,7 @@ use bytes::Bytes;
 use ottla::log::{Log, LogConfig, Opening};
 use ottla::record::{BatchBuilder, BatchOptions, NewRecord, ProducerStamp};
 use ottla::replica::{Durability, Partition, PartitionSettings, ProduceFrom, Writer};
-use ottla::runtime::{Disk, Entry, File, Lock, Metadata, Open, Runtime};
+use ottla::runtime::{Disk, Entry, File, Lock, Metadata, Open, Runtime, Space};
 use ottla::sim::{self, Keep, SimClock, SimDisk};
 use ottla::types::{
     LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, TopicName, TopicPartition, Uuid,
@@ -188,5 +188,9 @@ impl Disk for SlowDirectories {
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
         self.disk.lock(path)
+    }
+
+    fn space(&self, dir: &Path) -> io::Result<Space> {
+        self.disk.space(dir)
     }
 }

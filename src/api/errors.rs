@@ -7,7 +7,8 @@ use crate::protocol::ErrorCode;
 use crate::quorum::QuorumError;
 use crate::record::{InvalidBatch, RecordFault};
 use crate::replica::{
-    AppendError, EpochError, LogAppendError, LookupError, ProduceError, ProducerError, SessionError,
+    AppendError, DeleteRecordsError, EpochError, LogAppendError, LookupError, MoveError,
+    ProduceError, ProducerError, SessionError,
 };
 
 /// A code with a sentence of its own, for answers that have room for one.
@@ -43,6 +44,30 @@ impl From<LookupError> for ErrorCode {
             LookupError::UnknownTopicId => ErrorCode::UnknownTopicId,
             LookupError::NotLeader => ErrorCode::NotLeaderOrFollower,
             LookupError::Offline => ErrorCode::KafkaStorageError,
+        }
+    }
+}
+
+impl From<DeleteRecordsError> for ErrorCode {
+    fn from(error: DeleteRecordsError) -> ErrorCode {
+        match error {
+            DeleteRecordsError::Lookup(error) => error.into(),
+            DeleteRecordsError::Compacted => ErrorCode::PolicyViolation,
+            DeleteRecordsError::OutOfRange => ErrorCode::OffsetOutOfRange,
+            DeleteRecordsError::Storage => ErrorCode::KafkaStorageError,
+        }
+    }
+}
+
+impl From<MoveError> for ErrorCode {
+    fn from(error: MoveError) -> ErrorCode {
+        match error {
+            MoveError::UnknownDirectory => ErrorCode::LogDirNotFound,
+            MoveError::OfflineDirectory => ErrorCode::KafkaStorageError,
+            // Kafka keeps the older code here, for tools that know no other.
+            MoveError::Lookup(LookupError::NotLeader) => ErrorCode::ReplicaNotAvailable,
+            MoveError::Lookup(error) => error.into(),
+            MoveError::Unsupported => ErrorCode::InvalidReplicaAssignment,
         }
     }
 }

@@ -304,7 +304,9 @@ impl Fetch {
                 .sum();
             let changed = partitions.iter().any(|(index, partition)| {
                 let wanted = &self.session.wanted[*index];
-                partition.is_closed() || partition.check_epoch(wanted.leader_epoch).is_err()
+                partition.is_closed()
+                    || !partition.leads()
+                    || partition.check_epoch(wanted.leader_epoch).is_err()
             });
             if readable >= self.bytes_min || changed {
                 break;

@@ -8,16 +8,20 @@
 //! that a connection exists.
 
 mod alter_configs;
+mod alter_replica_log_dirs;
 mod answer;
 mod api_versions;
 mod config_changes;
 mod context;
 mod create_topics;
 mod delete_groups;
+mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod describe_log_dirs;
+mod describe_producers;
 mod describe_topic_partitions;
 mod errors;
 mod fetch;
@@ -92,15 +96,19 @@ pub const ROWS: &[Row] = &[
     row(ApiKey::ApiVersions, 0, 4),
     row(ApiKey::CreateTopics, 2, 7),
     row(ApiKey::DeleteTopics, 1, 6),
+    row(ApiKey::DeleteRecords, 0, 2),
     row(ApiKey::InitProducerId, 0, 5),
     row(ApiKey::OffsetForLeaderEpoch, 2, 4),
     row(ApiKey::DescribeConfigs, 1, 4),
     row(ApiKey::AlterConfigs, 0, 2),
+    row(ApiKey::AlterReplicaLogDirs, 1, 2),
+    row(ApiKey::DescribeLogDirs, 1, 5),
     row(ApiKey::DeleteGroups, 0, 2),
     row(ApiKey::IncrementalAlterConfigs, 0, 1),
     row(ApiKey::ListPartitionReassignments, 0, 0),
     row(ApiKey::OffsetDelete, 0, 0),
     row(ApiKey::DescribeCluster, 0, 2),
+    row(ApiKey::DescribeProducers, 0, 0),
     row(ApiKey::ListConfigResources, 0, 1),
     row(ApiKey::DescribeTopicPartitions, 0, 0),
 ];
@@ -278,6 +286,18 @@ impl Api {
             ApiKey::DescribeTopicPartitions => call.answer(reply, |request, context| {
                 let limit = self.config.fetch.describe_partitions_max;
                 describe_topic_partitions::handle(&request, context, &self.image.load(), limit)
+            }),
+            ApiKey::DeleteRecords => call.answer(reply, |request, _| {
+                delete_records::handle(&request, &self.replicas, &self.image)
+            }),
+            ApiKey::DescribeLogDirs => call.answer(reply, |request, _| {
+                describe_log_dirs::handle(&request, &self.replicas)
+            }),
+            ApiKey::AlterReplicaLogDirs => call.answer(reply, |request, _| {
+                alter_replica_log_dirs::handle(&request, &self.replicas, &self.image)
+            }),
+            ApiKey::DescribeProducers => call.answer(reply, |request, _| {
+                describe_producers::handle(&request, &self.replicas, &self.image)
             }),
             other => unreachable!("{} is in the table and has no handler", other.name()),
         }

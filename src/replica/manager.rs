@@ -9,8 +9,10 @@ use crate::metadata::{
 };
 use crate::runtime::{Runtime, Tasks};
 use crate::types::{NodeId, TopicName, TopicPartition, Uuid};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tracing::{error, info, warn};
 
@@ -22,6 +24,8 @@ pub struct Replicas {
     logs: LogManager,
     /// Read on every request, changed by metadata; held for one lookup or one exchange.
     hosted: RwLock<Hosted>,
+    /// Held while the log starts are gathered and written, so that older ones never replace newer ones.
+    writing_log_starts: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -66,6 +70,7 @@ impl Replicas {
             config,
             logs,
             hosted: RwLock::default(),
+            writing_log_starts: Mutex::default(),
         });
         let now = replicas.runtime.clock.wall();
         let config_of = |partition: &TopicPartition| replicas.log_config_of(&image, partition);
@@ -171,6 +176,11 @@ impl Replicas {
         &self.logs
     }
 
+    /// `log.dirs`, with those that the disk refused at start.
+    pub(super) fn configured_directories(&self) -> Vec<PathBuf> {
+        self.config.load().config.directories.log_dirs.clone()
+    }
+
     /// Ids of the data directories, for the broker's registration.
     pub fn directory_ids(&self) -> Vec<Uuid> {
         self.logs
@@ -198,10 +208,17 @@ impl Replicas {
         }
     }
 
-    pub(super) fn write_checkpoints(&self) {
+    pub(super) fn write_recovery_points(&self) {
         if let Err(error) = self.logs.checkpoint_recovery(&views(&self.all())) {
             error!(%error, "could not write the recovery points");
         }
+    }
+
+    /// Afterwards no crash takes back the start of any log.
+    pub(super) fn write_log_starts(&self) -> io::Result<()> {
+        let _writing = self.writing_log_starts.lock();
+        let written = self.logs.checkpoint_log_starts(&views(&self.all()));
+        written.inspect_err(|error| error!(%error, "could not write the log starts"))
     }
 
     /// Makes `topic` what the metadata says: new partitions get a log, leaders an epoch.
@@ -218,7 +235,7 @@ impl Replicas {
             let known = before.as_ref().and_then(|before| before.get(number));
             partitions.push(match known {
                 Some(partition) => {
-                    partition.lead(state.leader_epoch);
+                    self.take_role(&partition, state);
                     Some(partition)
                 }
                 None => self.open_partition(name, topic.id, state, image, loaded),
@@ -263,8 +280,16 @@ impl Replicas {
             config,
         };
         let partition = Partition::new(settings, log, &self.runtime);
-        partition.lead(state.leader_epoch);
+        self.take_role(&partition, state);
         Some(Arc::new(partition))
+    }
+
+    fn take_role(&self, partition: &Partition, state: &PartitionImage) {
+        if state.leader == Some(self.node) {
+            partition.lead(state.leader_epoch);
+        } else {
+            partition.resign();
+        }
     }
 
     fn remove(&self, topic: &TopicImage) {

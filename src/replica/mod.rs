@@ -1,5 +1,7 @@
 //! Partitions that this broker keeps: who leads, what consumers may see, who waits for more.
 
+mod deletion;
+mod directories;
 mod manager;
 mod partition;
 mod sessions;
@@ -8,8 +10,11 @@ mod upkeep;
 mod waiters;
 
 pub use crate::log::{
-    AbortedTransaction, AppendError as LogAppendError, Appended, FirstBatch, ProducerError,
+    AbortedTransaction, ActiveProducer, AppendError as LogAppendError, Appended, FirstBatch,
+    ProducerError,
 };
+pub use deletion::{DeleteRecordsError, NewStart};
+pub use directories::{DirectoryContents, DirectoryState, MoveError};
 pub use manager::{LookupError, Replicas};
 pub use partition::{
     AppendError, Durability, EpochError, Found, Isolation, Lookup, Partition, PartitionSettings,

@@ -1,9 +1,9 @@
-//! One partition that this broker leads: its log, what of it consumers may see, and who waits.
+//! One partition of this broker: its log, what of it consumers may see, who waits, and who leads.
 
 use super::waiters::Waiters;
 use crate::log::{
-    self, AbortedTransaction, Appended, FirstBatch, FlushDue, Log, LogConfig, LogView,
-    TimestampOffset,
+    self, AbortedTransaction, ActiveProducer, Appended, FirstBatch, FlushDue, Log, LogConfig,
+    LogView, TimestampOffset,
 };
 use crate::record::{DecodeLimits, InvalidBatch, ValidBatch, ZstdUse};
 use crate::runtime::{Clock, FileSlice, Runtime, Tasks};
@@ -45,12 +45,14 @@ pub struct PartitionSettings {
     pub config: LogConfig,
 }
 
-/// Flags that end a partition's service, one way.
+/// What a partition serves.
 #[derive(Default)]
 struct State {
-    /// The topic is gone, or the broker stops.
+    /// This broker leads the partition.
+    leads: AtomicBool,
+    /// The topic is gone, or the broker stops. For good.
     closed: AtomicBool,
-    /// The directory has failed, or a promise about the log was broken.
+    /// The directory has failed, or a promise about the log was broken. For good.
     offline: AtomicBool,
 }
 
@@ -287,14 +289,21 @@ impl Partition {
         self.state.closed.load(Ordering::Acquire) || self.is_offline()
     }
 
-    fn is_offline(&self) -> bool {
+    pub(super) fn is_offline(&self) -> bool {
         self.state.offline.load(Ordering::Acquire)
+    }
+
+    /// Whether this broker leads the partition.
+    pub fn leads(&self) -> bool {
+        self.state.leads.load(Ordering::Acquire)
     }
 
     /// The partition itself if it can serve.
     pub(super) fn serving(self: Arc<Partition>) -> Result<Arc<Partition>, super::LookupError> {
         if self.is_offline() {
             Err(super::LookupError::Offline)
+        } else if !self.leads() {
+            Err(super::LookupError::NotLeader)
         } else {
             Ok(self)
         }
@@ -309,6 +318,15 @@ impl Partition {
         let Some(log) = log.as_mut() else { return };
         log.assign_epoch_start(epoch);
         self.leader_epoch.store(epoch.get(), Ordering::Release);
+        self.state.leads.store(true, Ordering::Release);
+        self.waiters.wake_all();
+    }
+
+    /// Leads no longer: nobody writes or reads here until a later epoch.
+    pub fn resign(&self) {
+        // Under the lock: an append that is under way ends before the broker says that it has resigned.
+        let _log = self.log.lock();
+        self.state.leads.store(false, Ordering::Release);
         self.waiters.wake_all();
     }
 
@@ -399,7 +417,8 @@ impl Partition {
         let bytes = batch.size() as u64;
         let now = self.clock.wall();
         let mut guard = self.log.lock();
-        let Some(log) = guard.as_mut().filter(|_| epoch == self.leader_epoch()) else {
+        let leads = self.leads() && epoch == self.leader_epoch();
+        let Some(log) = guard.as_mut().filter(|_| leads) else {
             return Err(AppendError::NotLeader);
         };
         if self.is_offline() {
@@ -451,6 +470,25 @@ impl Partition {
             // A failure has been logged, and has taken the directory offline.
             let _ = tasks.blocking(move || partition.flush()).await;
         });
+    }
+
+    /// Works on the log under its lock. `None` if it was closed. A panic takes the partition offline.
+    pub(super) fn with_log<T>(&self, work: impl FnOnce(&mut Log) -> T) -> Option<T> {
+        let mut guard = self.log.lock();
+        let log = guard.as_mut()?;
+        let broken = Broken(&self.state.offline);
+        let done = work(log);
+        broken.not();
+        Some(done)
+    }
+
+    /// The producers that the partition remembers, by id.
+    pub fn producers(&self) -> Vec<ActiveProducer> {
+        let mut producers = self
+            .with_log(|log| log.active_producers())
+            .unwrap_or_default();
+        producers.sort_by_key(|producer| producer.id);
+        producers
     }
 
     /// Removes segments that the topic no longer keeps.

@@ -15,6 +15,7 @@ enum Chore {
     Retention,
     HighWatermarks,
     RecoveryPoints,
+    LogStarts,
     FlushByAge,
     Removal,
 }
@@ -32,6 +33,10 @@ pub fn start_upkeep(replicas: Arc<Replicas>, runtime: &Runtime, config: &BrokerC
         (
             Chore::RecoveryPoints,
             every(logs.recovery_point_checkpoint_interval_ms),
+        ),
+        (
+            Chore::LogStarts,
+            every(logs.log_start_checkpoint_interval_ms),
         ),
         (Chore::Removal, REMOVAL),
     ];
@@ -75,7 +80,11 @@ impl Replicas {
                 }
             }
             Chore::HighWatermarks => self.write_high_watermarks(),
-            Chore::RecoveryPoints => self.write_checkpoints(),
+            Chore::RecoveryPoints => self.write_recovery_points(),
+            Chore::LogStarts => {
+                // A failure has been logged; there is a next time.
+                let _ = self.write_log_starts();
+            }
             Chore::Removal => {
                 self.logs().empty_trash(now);
             }

@@ -49,6 +49,14 @@ pub struct Metadata {
     pub modified: Timestamp,
 }
 
+/// Room on the file system that a directory lies on, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    pub total: u64,
+    /// What an ordinary user may still fill.
+    pub usable: u64,
+}
+
 /// A lock on a data directory, held until dropped.
 pub trait Lock: Send + std::marker::Sync {}
 
@@ -67,6 +75,7 @@ pub trait Disk: Send + std::marker::Sync + 'static {
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Takes the lock file at `path`, made if need be. `WouldBlock` if another process holds it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
+    fn space(&self, dir: &Path) -> io::Result<Space>;
 
     fn exists(&self, path: &Path) -> bool {
         self.metadata(path).is_ok()

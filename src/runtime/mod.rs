@@ -18,7 +18,7 @@ mod tasks;
 
 pub use clock::{Clock, Instant, sleep_until};
 pub use disk::{
-    Disk, Entry, File, FileSlice, Lock, Metadata, Open, Sync, read_exact_at, read_whole,
+    Disk, Entry, File, FileSlice, Lock, Metadata, Open, Space, Sync, read_exact_at, read_whole,
     write_whole,
 };
 pub use loggers::{LogLevel, Loggers, NoLoggers, ROOT_LOGGER};

@@ -5,4 +5,5 @@
 pub(crate) mod client;
 pub(crate) mod frames;
 pub(crate) mod history;
+pub(crate) mod local;
 pub(crate) mod world;

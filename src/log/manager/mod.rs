@@ -143,8 +143,14 @@ impl LogManager {
         &self.cluster_id
     }
 
+    /// The directories that are in use; without those that the disk refused at start.
     pub fn directories(&self) -> &[Arc<LogDirectory>] {
         &self.directories
+    }
+
+    /// Where the metadata log lies.
+    pub fn metadata_directory(&self) -> &LogDirectory {
+        &self.metadata_dir
     }
 
     /// The broker epoch of the last run, if every directory was stopped cleanly.
@@ -257,11 +263,16 @@ impl LogManager {
         })
     }
 
-    /// Writes the recovery points and the log starts. `views` are all partitions.
+    /// Writes the recovery points (`recovery-point-offset-checkpoint`). `views` are all partitions.
     pub fn checkpoint_recovery(&self, views: &[LogView]) -> io::Result<()> {
         self.checkpoint(views, checkpoint::RECOVERY_POINTS, |view| {
             Some(view.recovery_point())
-        })?;
+        })
+    }
+
+    /// Writes the log starts (`log-start-offset-checkpoint`): afterwards no crash takes a start back.
+    /// `views` are all partitions.
+    pub fn checkpoint_log_starts(&self, views: &[LogView]) -> io::Result<()> {
         self.checkpoint(views, checkpoint::LOG_STARTS, |view| {
             let start = view.log_start();
             (start > view.first_base()).then_some(start)
@@ -293,6 +304,7 @@ impl LogManager {
     /// directory with a log that was not, or could not be, is checked at the next start.
     pub fn close(&self, views: &[LogView], broker_epoch: i64) -> io::Result<()> {
         self.checkpoint_recovery(views)?;
+        self.checkpoint_log_starts(views)?;
         self.checkpoint_high_watermarks(views)?;
         for directory in self.directories.iter().filter(|dir| dir.is_online()) {
             let all_closed = (views.iter())

@@ -53,6 +53,7 @@ async fn partitions_come_back_after_both_ways_to_stop() {
     logs[3].set_log_start(Offset(1)).unwrap();
     let views: Vec<LogView> = logs.iter().map(Log::view).collect();
     manager.checkpoint_recovery(&views).unwrap();
+    manager.checkpoint_log_starts(&views).unwrap();
     manager.checkpoint_high_watermarks(&views).unwrap();
     drop((manager, logs, views));
 

@@ -1,6 +1,6 @@
 //! Files of the operating system.
 
-use crate::runtime::disk::{Disk, Entry, File, Lock, Metadata, Open, Sync};
+use crate::runtime::disk::{Disk, Entry, File, Lock, Metadata, Open, Space, Sync};
 use crate::types::Timestamp;
 use rustix::fs::{FallocateFlags, FlockOperation};
 use std::fs::OpenOptions;
@@ -101,6 +101,14 @@ impl Disk for OsDisk {
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Box::new(OsLock(file)))
+    }
+
+    fn space(&self, dir: &Path) -> io::Result<Space> {
+        let found = rustix::fs::statvfs(dir)?;
+        Ok(Space {
+            total: found.f_blocks.saturating_mul(found.f_frsize),
+            usable: found.f_bavail.saturating_mul(found.f_frsize),
+        })
     }
 }
 

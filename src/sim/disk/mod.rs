@@ -14,7 +14,7 @@ pub use faults::{Fault, Operation, Record};
 
 use self::faults::{Faults, Lie, Trace};
 use self::tree::{Change, DirNode, FileNode, Node, NodeId, Tree, names};
-use crate::runtime::{Clock, Disk, Entry, File, Lock, Metadata, Open, Sync};
+use crate::runtime::{Clock, Disk, Entry, File, Lock, Metadata, Open, Space, Sync};
 use crate::sim::SimRng;
 use crate::types::Timestamp;
 use parking_lot::Mutex;
@@ -481,6 +481,15 @@ impl Disk for SimDisk {
             disk: self.clone(),
             id,
         }))
+    }
+
+    fn space(&self, dir: &Path) -> io::Result<Space> {
+        let state = self.begin(Operation::Open, dir)?;
+        state.tree.dir(state.tree.find(dir)?)?;
+        Ok(Space {
+            total: state.capacity.unwrap_or(u64::MAX),
+            usable: state.free(),
+        })
     }
 }
 

@@ -1,0 +1,97 @@
+//! DescribeLogDirs, key 35, versions 1–5.
+//!
+//! What lies in each log directory and, from v4 on, how full its file system is. An offline directory is
+//! named with KAFKA_STORAGE_ERROR and nothing else. No list of topics means all.
+//! v5: whether a directory is cordoned, which none is here. Replicas have no lag: each is the only one.
+
+use super::context::Staged;
+use crate::protocol::messages::DescribeLogDirsRequest;
+use crate::protocol::messages::DescribeLogDirsResponse;
+use crate::protocol::messages::describe_log_dirs_response::{
+    DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
+};
+use crate::protocol::{ErrorCode, Text};
+use crate::replica::{DirectoryContents, DirectoryState, Replicas};
+use crate::types::TopicPartition;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// The partitions asked for; `None` means all.
+type Asked = Option<HashSet<(String, i32)>>;
+
+pub(super) fn handle(
+    request: &DescribeLogDirsRequest,
+    replicas: &Arc<Replicas>,
+) -> Staged<DescribeLogDirsResponse> {
+    let asked: Asked = request.topics.as_ref().map(|topics| {
+        let named = topics.iter().flat_map(|topic| {
+            let partitions = topic.partitions.iter();
+            partitions.map(|partition| (topic.topic.to_string(), *partition))
+        });
+        named.collect()
+    });
+    let replicas = replicas.clone();
+    let tasks = replicas.tasks().clone();
+    Staged::later(async move {
+        let directories = tasks.blocking(move || replicas.describe_directories());
+        // A panic in there has been logged; the client asks again.
+        let directories = directories.await.unwrap_or_default().into_iter();
+        DescribeLogDirsResponse {
+            results: directories.map(|state| result(&state, &asked)).collect(),
+            ..DescribeLogDirsResponse::default()
+        }
+    })
+}
+
+fn result(directory: &DirectoryState, asked: &Asked) -> DescribeLogDirsResult {
+    let log_dir = Text::from(directory.path.to_string_lossy().into_owned());
+    let Some(contents) = &directory.contents else {
+        return DescribeLogDirsResult {
+            error_code: ErrorCode::KafkaStorageError.code(),
+            log_dir,
+            ..DescribeLogDirsResult::default()
+        };
+    };
+    DescribeLogDirsResult {
+        log_dir,
+        topics: topics(contents, asked),
+        total_bytes: signed(contents.space.total),
+        usable_bytes: signed(contents.space.usable),
+        ..DescribeLogDirsResult::default()
+    }
+}
+
+fn topics(contents: &DirectoryContents, asked: &Asked) -> Vec<DescribeLogDirsTopic> {
+    let is_asked = |name: &TopicPartition| {
+        let key = || (name.topic.to_string(), name.partition);
+        asked.as_ref().is_none_or(|asked| asked.contains(&key()))
+    };
+    let partitions: Vec<&(TopicPartition, u64)> = contents
+        .partitions
+        .iter()
+        .filter(|(name, _)| is_asked(name))
+        .collect();
+    let topics = partitions.chunk_by(|(one, _), (other, _)| one.topic == other.topic);
+    topics
+        .map(|partitions| DescribeLogDirsTopic {
+            name: Text::copy(partitions[0].0.topic.as_str()),
+            partitions: partitions
+                .iter()
+                .map(|partition| described(partition))
+                .collect(),
+        })
+        .collect()
+}
+
+fn described((name, bytes): &(TopicPartition, u64)) -> DescribeLogDirsPartition {
+    DescribeLogDirsPartition {
+        partition_index: name.partition,
+        partition_size: signed(*bytes),
+        ..DescribeLogDirsPartition::default()
+    }
+}
+
+/// More than the wire can say is the most that it can.
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
