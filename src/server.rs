@@ -6,7 +6,9 @@ use crate::controller::{BrokerEpoch, Controller, Creations, ProducerIds, Registr
 use crate::coordinator::group::{GroupCoordinator, GroupSettings};
 use crate::http;
 use crate::log::{LogConfig, LogManager, ManagerError, ManagerOptions, Unformatted};
-use crate::metadata::{Delta, EndpointImage, ImageHandle, MetadataImage, MetadataListener};
+use crate::metadata::{
+    Delta, EndpointImage, ImageHandle, MetadataImage, MetadataListener, SUPPORTED_FEATURES,
+};
 use crate::monitor::Monitor;
 use crate::net::{
     Acceptor, Admission, CloseReason, ConnectionLimits, Limits, ListenerLimits, Peer, Served,
@@ -289,7 +291,14 @@ fn open(config: &BrokerConfig, runtime: &Runtime) -> Result<Opened, StartError> 
     let now = runtime.clock.wall();
     let (log, _recovered) = logs.open_metadata_log(LogConfig::default(), now)?;
     let image = ImageHandle::new(MetadataImage::default());
-    let quorum = SingleQuorum::open(runtime.clone(), log, config.node_id, image.clone())?;
+    let directory = logs.metadata_directory().id();
+    let quorum = SingleQuorum::open(
+        runtime.clone(),
+        log,
+        directory,
+        config.node_id,
+        image.clone(),
+    )?;
     Ok(Opened {
         logs,
         image,
@@ -341,10 +350,7 @@ fn registration(
         id: config.node_id,
         incarnation: runtime.rng.uuid(),
         endpoints: endpoints.collect(),
-        features: api::FEATURES
-            .iter()
-            .map(|(name, min, max)| ((*name).to_owned(), *min, *max))
-            .collect(),
+        features: SUPPORTED_FEATURES.to_vec(),
         rack: config.rack.clone(),
         directories: replicas.directory_ids(),
     }

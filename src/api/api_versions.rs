@@ -7,21 +7,13 @@
 use super::answer::{Call, Outcome};
 use super::context::Staged;
 use super::{ROWS, Row};
-use crate::metadata::{ImageHandle, MetadataImage};
+use crate::metadata::{ImageHandle, MetadataImage, SUPPORTED_FEATURES, SupportedFeature};
 use crate::protocol::messages::api_versions_response::{
     ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
 };
 use crate::protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use crate::protocol::{ApiKey, ErrorCode};
 use crate::runtime::Reply;
-
-/// Features that this broker knows, with the lowest and highest level of each.
-///
-/// Only what works is listed: clients change their behaviour by it.
-pub const FEATURES: &[(&str, i16, i16)] = &[("metadata.version", 7, METADATA_VERSION)];
-
-/// `metadata.version` 30 is 4.3-IV0: how the records in our metadata log are written.
-const METADATA_VERSION: i16 = 30;
 
 pub(super) fn serve(mut call: Call, reply: &mut Reply, image: &ImageHandle) -> Outcome {
     let back = call.back();
@@ -56,22 +48,25 @@ pub(super) fn serve(mut call: Call, reply: &mut Reply, image: &ImageHandle) -> O
 
 fn served(image: &MetadataImage, version: i16) -> ApiVersionsResponse {
     // Old clients misread a feature whose lowest level is 0 (KAFKA-17011).
-    let supported = FEATURES
+    let supported = SUPPORTED_FEATURES
         .iter()
-        .filter(|(_, min, _)| version >= 4 || *min > 0);
+        .filter(|feature| version >= 4 || feature.min > 0);
+    // A log of Apache Kafka may have others: here they do not work, and no client may count on them.
+    let finalized = image
+        .features
+        .iter()
+        .filter(|(name, _)| SupportedFeature::find(name).is_some());
     ApiVersionsResponse {
         api_keys: ROWS.iter().map(range).collect(),
         supported_features: supported
-            .map(|(name, min_version, max_version)| SupportedFeatureKey {
-                name: (*name).into(),
-                min_version: *min_version,
-                max_version: *max_version,
+            .map(|feature| SupportedFeatureKey {
+                name: feature.name.into(),
+                min_version: feature.min,
+                max_version: feature.max,
             })
             .collect(),
         finalized_features_epoch: image.end.get() - 1,
-        finalized_features: image
-            .features
-            .iter()
+        finalized_features: finalized
             .map(|(name, level)| FinalizedFeatureKey {
                 name: name.clone().into(),
                 max_version_level: *level,

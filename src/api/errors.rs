@@ -2,7 +2,10 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use crate::config::SubscriptionError;
-use crate::controller::{AlterConfigsError, CreateTopicError, DeleteTopicError, ProducerIdsError};
+use crate::controller::{
+    AlterConfigsError, AssignmentError, CreateTopicError, DeleteTopicError, ElectionError,
+    FeatureError, GrowTopicError, NotRegistered, ProducerIdsError, ReassignError,
+};
 use crate::protocol::ErrorCode;
 use crate::quorum::QuorumError;
 use crate::record::{InvalidBatch, RecordFault};
@@ -115,7 +118,10 @@ impl From<&CreateTopicError> for ErrorCode {
             CreateTopicError::ReplicationFactor(_) | CreateTopicError::Placement { .. } => {
                 ErrorCode::InvalidReplicationFactor
             }
-            CreateTopicError::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
+            CreateTopicError::Assignment(error) => error.into(),
+            CreateTopicError::AssignedTwice(_) | CreateTopicError::AssignmentGap => {
+                ErrorCode::InvalidReplicaAssignment
+            }
             CreateTopicError::Config(_) | CreateTopicError::ConfigNull(_) => {
                 ErrorCode::InvalidConfig
             }
@@ -156,6 +162,76 @@ impl From<&AlterConfigsError> for ErrorCode {
             }
             AlterConfigsError::TooManyRecords(_) => ErrorCode::PolicyViolation,
             AlterConfigsError::Quorum(error) => error.into(),
+        }
+    }
+}
+
+impl From<&AssignmentError> for ErrorCode {
+    fn from(error: &AssignmentError) -> ErrorCode {
+        match error {
+            AssignmentError::Empty
+            | AssignmentError::NotRegistered(_)
+            | AssignmentError::Twice(_)
+            | AssignmentError::Factor { .. }
+            | AssignmentError::AllFenced(_) => ErrorCode::InvalidReplicaAssignment,
+        }
+    }
+}
+
+impl From<&GrowTopicError> for ErrorCode {
+    fn from(error: &GrowTopicError) -> ErrorCode {
+        match error {
+            GrowTopicError::UnknownTopic => ErrorCode::UnknownTopicOrPartition,
+            GrowTopicError::SameCount(_) | GrowTopicError::NoIncrease { .. } => {
+                ErrorCode::InvalidPartitions
+            }
+            GrowTopicError::AssignmentCount { .. } => ErrorCode::InvalidReplicaAssignment,
+            GrowTopicError::Assignment(error) => error.into(),
+            GrowTopicError::Placement(_) => ErrorCode::InvalidReplicationFactor,
+            GrowTopicError::TooMany => ErrorCode::PolicyViolation,
+        }
+    }
+}
+
+impl From<&ElectionError> for ErrorCode {
+    fn from(error: &ElectionError) -> ErrorCode {
+        match error {
+            ElectionError::UnknownTopic(_) | ElectionError::UnknownPartition { .. } => {
+                ErrorCode::UnknownTopicOrPartition
+            }
+            ElectionError::NotNeeded => ErrorCode::ElectionNotNeeded,
+            ElectionError::PreferredNotAvailable => ErrorCode::PreferredLeaderNotAvailable,
+            ElectionError::NobodyAvailable => ErrorCode::EligibleLeadersNotAvailable,
+        }
+    }
+}
+
+impl From<&ReassignError> for ErrorCode {
+    fn from(error: &ReassignError) -> ErrorCode {
+        match error {
+            ReassignError::UnknownTopic(_) | ReassignError::UnknownPartition { .. } => {
+                ErrorCode::UnknownTopicOrPartition
+            }
+            ReassignError::Assignment(error) => error.into(),
+            ReassignError::FactorChanged { .. } => ErrorCode::InvalidReplicationFactor,
+            ReassignError::NothingUnderWay => ErrorCode::NoReassignmentInProgress,
+            ReassignError::RevertUnclean { .. } => ErrorCode::InvalidReplicaAssignment,
+        }
+    }
+}
+
+impl From<&NotRegistered> for ErrorCode {
+    fn from(NotRegistered(_): &NotRegistered) -> ErrorCode {
+        ErrorCode::BrokerIdNotRegistered
+    }
+}
+
+impl From<&FeatureError> for ErrorCode {
+    fn from(error: &FeatureError) -> ErrorCode {
+        match error {
+            FeatureError::Level { .. } | FeatureError::MetadataDowngrade { .. } => {
+                ErrorCode::InvalidUpdateVersion
+            }
         }
     }
 }

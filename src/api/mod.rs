@@ -8,11 +8,13 @@
 //! that a connection exists.
 
 mod alter_configs;
+mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
 mod answer;
 mod api_versions;
 mod config_changes;
 mod context;
+mod create_partitions;
 mod create_topics;
 mod delete_groups;
 mod delete_records;
@@ -22,7 +24,9 @@ mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
+mod describe_quorum;
 mod describe_topic_partitions;
+mod elect_leaders;
 mod errors;
 mod fetch;
 mod fetch_response;
@@ -46,9 +50,10 @@ mod offset_for_leader_epoch;
 mod operations;
 mod produce;
 mod sync_group;
+mod unregister_broker;
+mod update_features;
 
 pub use answer::{Outcome, Refusal};
-pub use api_versions::FEATURES;
 pub use context::{RequestContext, Staged};
 pub use meters::Meters;
 
@@ -103,12 +108,18 @@ pub const ROWS: &[Row] = &[
     row(ApiKey::AlterConfigs, 0, 2),
     row(ApiKey::AlterReplicaLogDirs, 1, 2),
     row(ApiKey::DescribeLogDirs, 1, 5),
+    row(ApiKey::CreatePartitions, 0, 3),
     row(ApiKey::DeleteGroups, 0, 2),
+    row(ApiKey::ElectLeaders, 0, 2),
     row(ApiKey::IncrementalAlterConfigs, 0, 1),
+    row(ApiKey::AlterPartitionReassignments, 0, 1),
     row(ApiKey::ListPartitionReassignments, 0, 0),
     row(ApiKey::OffsetDelete, 0, 0),
+    row(ApiKey::DescribeQuorum, 0, 2),
+    row(ApiKey::UpdateFeatures, 0, 2),
     row(ApiKey::DescribeCluster, 0, 2),
     row(ApiKey::DescribeProducers, 0, 0),
+    row(ApiKey::UnregisterBroker, 0, 0),
     row(ApiKey::ListConfigResources, 0, 1),
     row(ApiKey::DescribeTopicPartitions, 0, 0),
 ];
@@ -287,6 +298,9 @@ impl Api {
                 let limit = self.config.fetch.describe_partitions_max;
                 describe_topic_partitions::handle(&request, context, &self.image.load(), limit)
             }),
+            ApiKey::CreatePartitions => call.answer(reply, |request, _| {
+                create_partitions::handle(&request, &self.controller)
+            }),
             ApiKey::DeleteRecords => call.answer(reply, |request, _| {
                 delete_records::handle(&request, &self.replicas, &self.image)
             }),
@@ -298,6 +312,21 @@ impl Api {
             }),
             ApiKey::DescribeProducers => call.answer(reply, |request, _| {
                 describe_producers::handle(&request, &self.replicas, &self.image)
+            }),
+            ApiKey::DescribeQuorum => call.answer(reply, |request, context| {
+                describe_quorum::handle(&request, context, &self.controller.quorum())
+            }),
+            ApiKey::ElectLeaders => call.answer(reply, |request, context| {
+                elect_leaders::handle(&request, context, &self.controller)
+            }),
+            ApiKey::AlterPartitionReassignments => call.answer(reply, |request, _| {
+                alter_partition_reassignments::handle(request, &self.controller)
+            }),
+            ApiKey::UnregisterBroker => call.answer(reply, |request, _| {
+                unregister_broker::handle(&request, &self.controller)
+            }),
+            ApiKey::UpdateFeatures => call.answer(reply, |request, context| {
+                update_features::handle(&request, context, &self.controller)
             }),
             other => unreachable!("{} is in the table and has no handler", other.name()),
         }

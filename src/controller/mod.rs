@@ -3,28 +3,42 @@
 //! Every change is decided on the newest image, as a pure function, and then appended through the
 //! quorum; one change is under way at a time, so that no decision is made on a stale image.
 
+mod assignment;
 mod broker;
+mod change;
 mod configs;
 mod creations;
+mod elections;
+mod features;
+mod growth;
 mod partitions;
 mod placement;
 mod producer_ids;
+mod reassignments;
 mod topics;
+#[cfg(test)]
+mod world;
 
-pub use broker::{BrokerEpoch, Registration};
+pub use assignment::AssignmentError;
+pub use broker::{BrokerEpoch, NotRegistered, Registration};
+pub use change::Election;
 pub use configs::{AlterConfigs, AlterConfigsError, ConfigChange, KeyChange};
 pub use creations::Creations;
+pub use elections::{ElectionError, TopicElections};
+pub use features::{Direction, FeatureError, FeatureUpdate};
+pub use growth::{GrowTopic, GrowTopicError};
 pub use partitions::new_leader_epochs;
 pub use producer_ids::{PRODUCER_ID_BLOCK, ProducerIds, ProducerIdsError};
+pub use reassignments::{Destination, FactorChange, Reassign, ReassignError};
 pub use topics::{
     CreateTopic, CreateTopicError, CreatedTopic, DeleteTopicError, TopicDefaults, TopicRef,
 };
 
-use crate::config::LiveConfig;
-use crate::metadata::{ImageHandle, MetadataRecord};
-use crate::quorum::{MetadataQuorum, QuorumError};
+use crate::config::{LiveConfig, TopicConfig};
+use crate::metadata::{ImageHandle, MetadataImage, MetadataRecord};
+use crate::quorum::{MetadataQuorum, QuorumError, QuorumStatus};
 use crate::runtime::Rng;
-use crate::types::Uuid;
+use crate::types::{NodeId, Uuid};
 use std::sync::Arc;
 
 /// Changes the cluster's metadata. Cheap to clone.
@@ -144,14 +158,101 @@ impl Controller {
     ) -> Result<BrokerEpoch, QuorumError> {
         let _deciding = self.deciding.lock().await;
         let epoch = self.quorum.end().get();
-        self.append(broker::plan_registration(&registration, epoch))
+        let image = self.image.load();
+        self.append(broker::plan_registration(&image, &registration, epoch))
             .await?;
         Ok(BrokerEpoch(epoch))
     }
 
+    /// Takes a broker out of the cluster. If it still runs, it leads nothing until it starts again.
+    pub async fn unregister_broker(
+        &self,
+        broker: NodeId,
+    ) -> Result<Result<(), NotRegistered>, QuorumError> {
+        self.decide(Mode::Apply, |image| {
+            let unclean = |topic: &str| self.may_be_led_uncleanly(image, topic);
+            outcome(broker::plan_unregistration(image, broker, unclean))
+        })
+        .await
+    }
+
+    /// Gives topics more partitions; the answers are in the order of `wanted`. New partitions can be
+    /// written to when this returns.
+    pub async fn grow_topics(
+        &self,
+        wanted: &[GrowTopic],
+        mode: Mode,
+    ) -> Result<Vec<Result<(), GrowTopicError>>, QuorumError> {
+        self.decide(mode, |image| growth::plan(image, wanted, &*self.rng))
+            .await
+    }
+
+    /// Elects leaders of the partitions of `wanted`; of all that need one, if it is `None`.
+    pub async fn elect_leaders(
+        &self,
+        wanted: Option<&[(String, Vec<i32>)]>,
+        election: Election,
+    ) -> Result<Vec<TopicElections>, QuorumError> {
+        self.decide(Mode::Apply, |image| {
+            elections::plan(image, wanted, election)
+        })
+        .await
+    }
+
+    /// Begins or takes back reassignments; the answers are in the order of `wanted`.
+    pub async fn reassign_partitions(
+        &self,
+        wanted: &[Reassign],
+        factor_change: FactorChange,
+    ) -> Result<Vec<Result<(), ReassignError>>, QuorumError> {
+        self.decide(Mode::Apply, |image| {
+            let unclean = |topic: &str| self.may_be_led_uncleanly(image, topic);
+            reassignments::plan(image, wanted, factor_change, unclean)
+        })
+        .await
+    }
+
+    /// Raises or lowers features, all of them or none.
+    pub async fn update_features(
+        &self,
+        updates: &[FeatureUpdate],
+        mode: Mode,
+    ) -> Result<Result<(), FeatureError>, QuorumError> {
+        let (node, _) = self.quorum.leader();
+        self.decide(mode, |image| outcome(features::plan(image, updates, node)))
+            .await
+    }
+
+    /// The state of the quorum that keeps the metadata.
+    pub fn quorum(&self) -> QuorumStatus {
+        self.quorum.status()
+    }
+
+    /// Whether replicas that are not in sync may lead the topic.
+    fn may_be_led_uncleanly(&self, image: &MetadataImage, topic: &str) -> bool {
+        let overrides = image.topic_config(topic);
+        let config = self.config.load().config.clone();
+        TopicConfig::resolve(&config.topic_defaults, &overrides)
+            .is_ok_and(|config| config.unclean_leader_election_enable)
+    }
+
+    /// Decides on the newest image. The answer counts once the records that go with it are in the image.
+    async fn decide<T>(
+        &self,
+        mode: Mode,
+        plan: impl FnOnce(&MetadataImage) -> (Vec<MetadataRecord>, T),
+    ) -> Result<T, QuorumError> {
+        let _deciding = self.deciding.lock().await;
+        let (records, answer) = plan(&self.image.load());
+        if mode == Mode::Apply {
+            self.append(records).await?;
+        }
+        Ok(answer)
+    }
+
     /// Gives every partition that `node` leads a new leader epoch: what its log held beyond what
     /// was recovered must not be mistaken for what is written from now on.
-    pub async fn renew_leader_epochs(&self, node: crate::types::NodeId) -> Result<(), QuorumError> {
+    pub async fn renew_leader_epochs(&self, node: NodeId) -> Result<(), QuorumError> {
         let _deciding = self.deciding.lock().await;
         let records = new_leader_epochs(&self.image.load(), node);
         self.append(records).await
@@ -160,7 +261,7 @@ impl Controller {
     /// Hands out the next [`PRODUCER_ID_BLOCK`] producer ids; the first of them.
     pub async fn allocate_producer_ids(
         &self,
-        node: crate::types::NodeId,
+        node: NodeId,
         epoch: BrokerEpoch,
     ) -> Result<i64, ProducerIdsError> {
         let _deciding = self.deciding.lock().await;
@@ -176,5 +277,13 @@ impl Controller {
             return Ok(());
         }
         self.quorum.append(records).await
+    }
+}
+
+/// A plan of all or nothing: its records, and whether it was made.
+fn outcome<E>(planned: Result<Vec<MetadataRecord>, E>) -> (Vec<MetadataRecord>, Result<(), E>) {
+    match planned {
+        Ok(records) => (records, Ok(())),
+        Err(error) => (Vec::new(), Err(error)),
     }
 }

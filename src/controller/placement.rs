@@ -4,13 +4,14 @@ use crate::metadata::MetadataImage;
 use crate::runtime::Rng;
 use crate::types::NodeId;
 
-/// Why replicas find no place.
+/// Why replicas find no place. The texts are Kafka's: its tools print them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlacementError {
-    #[error("all brokers are currently fenced")]
+    #[error("All brokers are currently fenced, or have all their log directories cordoned.")]
     NoBroker,
     #[error(
-        "the target replication factor of {wanted} cannot be reached because only {live} broker(s) are registered"
+        "The target replication factor of {wanted} cannot be reached because only {live} broker(s) \
+         are registered or some brokers have all their log directories cordoned."
     )]
     TooFewBrokers { wanted: usize, live: usize },
 }
@@ -58,26 +59,13 @@ pub(super) fn place(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::messages::RegisterBrokerRecord;
+    use crate::controller::world::brokers;
     use crate::runtime::os::OsRng;
     use std::collections::BTreeMap;
 
-    fn brokers(count: i32) -> MetadataImage {
-        let mut image = MetadataImage::default();
-        for broker_id in 0..count {
-            let broker = RegisterBrokerRecord {
-                broker_id,
-                fenced: false,
-                ..Default::default()
-            };
-            image.apply(&broker.into()).unwrap();
-        }
-        image
-    }
-
     #[test]
     fn leaders_are_spread_evenly_and_no_broker_holds_a_partition_twice() {
-        let placed = place(&brokers(3), 9, 2, &OsRng).unwrap();
+        let placed = place(&brokers(&[0, 1, 2]), 9, 2, &OsRng).unwrap();
         let mut led = BTreeMap::new();
         for replicas in placed {
             assert_ne!(replicas[0], replicas[1]);
@@ -89,10 +77,10 @@ mod tests {
     #[test]
     fn without_enough_brokers_nothing_is_placed() {
         assert_eq!(
-            place(&brokers(0), 1, 1, &OsRng),
+            place(&brokers(&[]), 1, 1, &OsRng),
             Err(PlacementError::NoBroker)
         );
         let error = PlacementError::TooFewBrokers { wanted: 3, live: 2 };
-        assert_eq!(place(&brokers(2), 1, 3, &OsRng), Err(error));
+        assert_eq!(place(&brokers(&[0, 1]), 1, 3, &OsRng), Err(error));
     }
 }

@@ -1,5 +1,7 @@
 //! Creating and deleting topics (rules of `ReplicationControlManager`): pure, on an image.
 
+use super::assignment::{self, AssignmentError};
+use super::change::default_directory;
 use super::placement::{self, PlacementError};
 use crate::config::{self, BrokerConfig, ConfigError, TopicConfig};
 use crate::metadata::{ConfigKind, MetadataImage, MetadataRecord};
@@ -10,7 +12,7 @@ use crate::types::{NodeId, TopicName, TopicNameError, Uuid};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Partitions that one request may create.
-const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
+pub(super) const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
 
 /// The metadata log: no topic of this name can be created.
 const METADATA_TOPIC: &str = "__cluster_metadata";
@@ -89,7 +91,11 @@ pub enum CreateTopicError {
     )]
     AssignmentAndCounts,
     #[error("{0}")]
-    Assignment(String),
+    Assignment(#[from] AssignmentError),
+    #[error("Found multiple manual partition assignments for partition {0}")]
+    AssignedTwice(i32),
+    #[error("partitions should be a consecutive 0-based integer sequence")]
+    AssignmentGap,
     #[error("{0}")]
     Config(ConfigError),
     #[error("Config '{0}' has no value.")]
@@ -261,43 +267,19 @@ fn placed_by_hand(
     if wanted.replication_factor != -1 || wanted.partitions != -1 {
         return Err(CreateTopicError::AssignmentAndCounts);
     }
-    let refuse = |text: String| Err(CreateTopicError::Assignment(text));
     let mut by_partition = BTreeMap::new();
     let mut factor = None;
     for (partition, replicas) in &wanted.assignments {
-        if replicas.is_empty() {
-            return refuse(format!("Partition {partition} is assigned no replica."));
+        if by_partition.contains_key(partition) {
+            return Err(CreateTopicError::AssignedTwice(*partition));
         }
-        let distinct: BTreeSet<&i32> = replicas.iter().collect();
-        if distinct.len() != replicas.len() {
-            return refuse(format!(
-                "Partition {partition} is assigned to a broker twice."
-            ));
-        }
-        if let Some(unknown) = replicas
-            .iter()
-            .find(|id| !image.brokers.contains_key(&NodeId(**id)))
-        {
-            return refuse(format!(
-                "Partition {partition} is assigned to broker {unknown}, which is not registered."
-            ));
-        }
-        if *factor.get_or_insert(replicas.len()) != replicas.len() {
-            return refuse("Partitions are assigned different numbers of replicas.".to_owned());
-        }
-        if live(image, replicas).next().is_none() {
-            return refuse(format!("All brokers of partition {partition} are fenced."));
-        }
-        let replicas: Vec<NodeId> = replicas.iter().copied().map(NodeId).collect();
-        if by_partition.insert(*partition, replicas).is_some() {
-            return refuse(format!("Partition {partition} is assigned more than once."));
-        }
+        let replicas = assignment::check_new(image, *partition, replicas, factor)?;
+        factor = Some(replicas.len());
+        by_partition.insert(*partition, replicas);
     }
-    if (0..)
-        .zip(by_partition.keys())
-        .any(|(expected, partition)| expected != *partition)
-    {
-        return refuse("Partitions must be numbered from 0 without gaps.".to_owned());
+    let mut numbered = (0..).zip(by_partition.keys());
+    if numbered.any(|(expected, partition)| expected != *partition) {
+        return Err(CreateTopicError::AssignmentGap);
     }
     Ok(by_partition.into_values().collect())
 }
@@ -318,11 +300,7 @@ pub(super) fn new_partition(
 ) -> PartitionRecord {
     let ids: Vec<i32> = replicas.iter().map(|id| id.get()).collect();
     let isr: Vec<i32> = live(image, &ids).map(NodeId::get).collect();
-    let directory = |id: &NodeId| match image.brokers.get(id).map(|b| b.directories.as_slice()) {
-        // A broker with one directory has no choice; one with more says later which it took.
-        Some([only]) => *only,
-        _ => Uuid::ZERO,
-    };
+    let directory = |id: &NodeId| default_directory(image.brokers.get(id).map(|broker| &**broker));
     PartitionRecord {
         partition_id: partition,
         topic_id,
@@ -339,18 +317,11 @@ pub(super) fn new_partition(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::messages::RegisterBrokerRecord;
+    use crate::controller::world::brokers;
     use crate::runtime::os::OsRng;
 
     fn one_broker() -> MetadataImage {
-        let mut image = MetadataImage::default();
-        let broker = RegisterBrokerRecord {
-            broker_id: 1,
-            fenced: false,
-            ..Default::default()
-        };
-        image.apply(&broker.into()).unwrap();
-        image
+        brokers(&[1])
     }
 
     fn defaults() -> TopicDefaults {
@@ -423,16 +394,15 @@ mod tests {
             ..topic("a")
         };
         assert!(plan(&one_broker(), by_hand(vec![(0, vec![1]), (1, vec![1])])).is_ok());
-        for bad in [
-            vec![(1, vec![1])],
-            vec![(0, vec![1]), (0, vec![1])],
-            vec![(0, vec![9])],
-            vec![(0, vec![1, 1])],
-            vec![(0, vec![])],
-        ] {
-            let error = plan(&one_broker(), by_hand(bad)).unwrap_err();
+        let refusal = |bad| plan(&one_broker(), by_hand(bad)).unwrap_err();
+        for bad in [vec![(0, vec![9])], vec![(0, vec![1, 1])], vec![(0, vec![])]] {
+            let error = refusal(bad);
             assert!(matches!(error, CreateTopicError::Assignment(_)), "{error}");
         }
+        let error = refusal(vec![(1, vec![1])]);
+        assert!(matches!(error, CreateTopicError::AssignmentGap));
+        let error = refusal(vec![(0, vec![1]), (0, vec![1])]);
+        assert!(matches!(error, CreateTopicError::AssignedTwice(0)));
         let counted = CreateTopic {
             partitions: 1,
             ..by_hand(vec![(0, vec![1])])

@@ -4,10 +4,15 @@
 //! whole; whoever holds the old one goes on seeing a consistent past.
 
 mod delta;
+mod features;
 mod image;
 mod record;
 
 pub use delta::{Delta, MetadataListener};
+pub use features::{
+    METADATA_VERSION, METADATA_VERSION_NAME, SUPPORTED_FEATURES, SupportedFeature,
+    UNSUPPORTED_FEATURES, metadata_changed_between,
+};
 pub use image::{
     ApplyError, BrokerImage, ConfigKind, ConfigResource, EndpointImage, ImageHandle, MetadataImage,
     PartitionImage, TopicImage,

@@ -5,7 +5,7 @@ mod single;
 pub use single::{LoadError, SingleQuorum};
 
 use crate::metadata::{ApplyError, MetadataRecord};
-use crate::types::{LeaderEpoch, NodeId, Offset};
+use crate::types::{LeaderEpoch, NodeId, Offset, Uuid};
 use std::future::Future;
 use std::pin::Pin;
 
@@ -23,6 +23,28 @@ pub trait MetadataQuorum: Send + Sync + 'static {
 
     /// Who leads the quorum, and since which epoch.
     fn leader(&self) -> (NodeId, LeaderEpoch);
+
+    /// The quorum as administrators see it.
+    fn status(&self) -> QuorumStatus;
+}
+
+/// A quorum's leader, and how far each node has the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuorumStatus {
+    pub leader: NodeId,
+    pub epoch: LeaderEpoch,
+    /// Everything below is agreed upon.
+    pub high_watermark: Offset,
+    pub voters: Vec<VoterStatus>,
+}
+
+/// One node that votes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VoterStatus {
+    pub id: NodeId,
+    /// The directory that its log lies in.
+    pub directory: Uuid,
+    pub log_end: Offset,
 }
 
 /// Why metadata was not changed.

@@ -1,9 +1,10 @@
 //! A quorum of one: the metadata log on this node's own disk, synced before anybody is told.
 
-use super::{MetadataQuorum, QuorumError};
+use super::{MetadataQuorum, QuorumError, QuorumStatus, VoterStatus};
 use crate::log::{FirstBatch, Log};
 use crate::metadata::{
-    ApplyError, Delta, ImageHandle, MetadataImage, MetadataListener, MetadataRecord, RecordError,
+    ApplyError, Delta, ImageHandle, METADATA_VERSION, METADATA_VERSION_NAME, MetadataImage,
+    MetadataListener, MetadataRecord, RecordError,
 };
 use crate::protocol::Message;
 use crate::protocol::messages::leader_change_message::Voter;
@@ -35,9 +36,6 @@ const DECODE_LIMITS: DecodeLimits = DecodeLimits {
 /// The file that remembers the quorum's epoch over restarts.
 const QUORUM_STATE: &str = "quorum-state";
 
-/// `metadata.version` that a new cluster begins with: 30 is 4.3-IV0.
-const METADATA_VERSION: i16 = 30;
-
 /// The metadata log of a cluster of one node. Cheap to clone.
 #[derive(Clone)]
 pub struct SingleQuorum(Arc<Inner>);
@@ -45,6 +43,8 @@ pub struct SingleQuorum(Arc<Inner>);
 struct Inner {
     runtime: Runtime,
     node: NodeId,
+    /// The log directory that the log lies in.
+    directory: Uuid,
     epoch: LeaderEpoch,
     image: ImageHandle,
     end: AtomicI64,
@@ -83,11 +83,12 @@ pub enum LoadError {
 }
 
 impl SingleQuorum {
-    /// Replays `log`, takes the lead in a new epoch, and publishes the image. A new log begins with
-    /// the features of a new cluster.
+    /// Replays `log`, which lies in `directory`, takes the lead in a new epoch, and publishes the image. A
+    /// new log begins with the features of a new cluster.
     pub fn open(
         runtime: Runtime,
         log: Log,
+        directory: Uuid,
         node: NodeId,
         image: ImageHandle,
     ) -> Result<SingleQuorum, LoadError> {
@@ -113,6 +114,7 @@ impl SingleQuorum {
         let quorum = Inner {
             runtime,
             node,
+            directory,
             epoch,
             image,
             end: AtomicI64::new(log.log_end().get()),
@@ -122,7 +124,7 @@ impl SingleQuorum {
         quorum.announce().map_err(LoadError::Append)?;
         if is_new {
             let level = FeatureLevelRecord {
-                name: "metadata.version".into(),
+                name: METADATA_VERSION_NAME.into(),
                 feature_level: METADATA_VERSION,
             };
             quorum.write(&[level.into()]).map_err(LoadError::Append)?;
@@ -244,6 +246,21 @@ impl MetadataQuorum for SingleQuorum {
 
     fn leader(&self) -> (NodeId, LeaderEpoch) {
         (self.0.node, self.0.epoch)
+    }
+
+    fn status(&self) -> QuorumStatus {
+        // The only voter agrees with itself: all that it has counts.
+        let end = self.end();
+        QuorumStatus {
+            leader: self.0.node,
+            epoch: self.0.epoch,
+            high_watermark: end,
+            voters: vec![VoterStatus {
+                id: self.0.node,
+                directory: self.0.directory,
+                log_end: end,
+            }],
+        }
     }
 }
 
