@@ -9,7 +9,7 @@
 //! | L1 | [`runtime`] (the seam), [`protocol`], [`record`] |
 //! | L2 | [`log`], [`metadata`] |
 //! | L3 | [`quorum`], [`replica`] |
-//! | L4 | [`coordinator`], [`controller`], [`node`] |
+//! | L4 | [`coordinator`], [`controller`], [`node`], [`telemetry`] |
 //! | L5 | [`api`] |
 //! | L6 | [`net`], [`http`] |
 //! | L7 | [`cli`]; [`Server`] wires the parts |
@@ -33,6 +33,7 @@ pub mod replica;
 pub mod controller;
 pub mod coordinator;
 pub mod node;
+pub mod telemetry;
 
 pub mod api;
 

@@ -18,6 +18,7 @@ use crate::node::{Coordination, DynamicConfig};
 use crate::quorum::{LoadError, QuorumError, SingleQuorum};
 use crate::replica::{Replicas, Sessions, start_upkeep};
 use crate::runtime::{Listener, Reply, Runtime};
+use crate::telemetry::Telemetry;
 use crate::types::NodeId;
 use bytes::Bytes;
 use std::io;
@@ -244,6 +245,7 @@ async fn start(config: Arc<BrokerConfig>, runtime: Runtime) -> Result<Server, St
         creations,
         groups: groups.clone(),
         meters: meters.clone(),
+        telemetry: Telemetry::new(runtime.rng.clone(), config.net.telemetry_bytes_max),
     };
     let limits = limits(&live.load().config);
     let acceptor = Acceptor::new(runtime.clone(), Arc::new(Front(api)), limits);

@@ -63,9 +63,14 @@ fn generated() -> String {
     }
     text.push_str("\n| API | key | versions |\n|---|--:|---|\n");
     for row in ROWS {
+        let told = if row.is_advertised() {
+            ""
+        } else {
+            ", not advertised"
+        };
         writeln!(
             text,
-            "| {} | {} | {}–{} |",
+            "| {} | {} | {}–{}{told} |",
             row.key.name(),
             row.key.code(),
             row.min,

@@ -57,7 +57,11 @@ fn served(image: &MetadataImage, version: i16) -> ApiVersionsResponse {
         .iter()
         .filter(|(name, _)| SupportedFeature::find(name).is_some());
     ApiVersionsResponse {
-        api_keys: ROWS.iter().map(range).collect(),
+        api_keys: ROWS
+            .iter()
+            .filter(|row| row.is_advertised())
+            .map(range)
+            .collect(),
         supported_features: supported
             .map(|feature| SupportedFeatureKey {
                 name: feature.name.into(),

@@ -13,6 +13,7 @@ use crate::replica::{
     AppendError, DeleteRecordsError, EpochError, LogAppendError, LookupError, MoveError,
     ProduceError, ProducerError, SessionError,
 };
+use crate::telemetry::TelemetryError;
 
 /// A code with a sentence of its own, for answers that have room for one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +72,19 @@ impl From<MoveError> for ErrorCode {
             MoveError::Lookup(LookupError::NotLeader) => ErrorCode::ReplicaNotAvailable,
             MoveError::Lookup(error) => error.into(),
             MoveError::Unsupported => ErrorCode::InvalidReplicaAssignment,
+        }
+    }
+}
+
+impl From<TelemetryError> for ErrorCode {
+    fn from(error: TelemetryError) -> ErrorCode {
+        match error {
+            TelemetryError::InvalidInstance | TelemetryError::Closed => ErrorCode::InvalidRequest,
+            TelemetryError::TooEarly => ErrorCode::ThrottlingQuotaExceeded,
+            TelemetryError::UnknownSubscription => ErrorCode::UnknownSubscriptionId,
+            TelemetryError::UnknownCodec => ErrorCode::UnsupportedCompressionType,
+            TelemetryError::TooLarge => ErrorCode::TelemetryTooLarge,
+            TelemetryError::Broken => ErrorCode::InvalidRecord,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Kafka's APIs: one file each. A handler translates in, calls one part, translates out.
 //!
-//! [`ROWS`] is the table: what is here is served, in these versions, and advertised; everything else
-//! closes the connection, as Kafka does. To add an API: its schema, its file, its row, its arm in
+//! [`ROWS`] is the table: what is here is served, in these versions, and mostly advertised; everything
+//! else closes the connection, as Kafka does. To add an API: its schema, its file, its row, its arm in
 //! [`Api::dispatch`], and a compatibility scenario.
 //!
 //! **Invariant:** only this folder turns our errors into Kafka's codes, and nothing below it knows
@@ -26,6 +26,7 @@ mod describe_log_dirs;
 mod describe_producers;
 mod describe_quorum;
 mod describe_topic_partitions;
+mod describe_transactions;
 mod elect_leaders;
 mod errors;
 mod fetch;
@@ -41,6 +42,7 @@ mod list_config_resources;
 mod list_groups;
 mod list_offsets;
 mod list_partition_reassignments;
+mod list_transactions;
 mod metadata;
 mod meters;
 mod offset_commit;
@@ -49,7 +51,9 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod operations;
 mod produce;
+mod sasl;
 mod sync_group;
+mod telemetry;
 mod unregister_broker;
 mod update_features;
 
@@ -61,9 +65,11 @@ use crate::config::{BrokerConfig, LiveConfig};
 use crate::controller::{Controller, Creations, ProducerIds};
 use crate::coordinator::group::GroupCoordinator;
 use crate::metadata::ImageHandle;
+use crate::protocol::messages::{SaslAuthenticateRequest, SaslHandshakeRequest};
 use crate::protocol::{ApiKey, Reader, RequestHeader};
 use crate::replica::{Replicas, Sessions};
 use crate::runtime::{Reply, Runtime};
+use crate::telemetry::Telemetry;
 use crate::types::NodeId;
 use answer::Call;
 use bytes::Bytes;
@@ -98,6 +104,7 @@ pub const ROWS: &[Row] = &[
     row(ApiKey::SyncGroup, 0, 5),
     row(ApiKey::DescribeGroups, 0, 6),
     row(ApiKey::ListGroups, 0, 5),
+    row(ApiKey::SaslHandshake, 0, 1),
     row(ApiKey::ApiVersions, 0, 4),
     row(ApiKey::CreateTopics, 2, 7),
     row(ApiKey::DeleteTopics, 1, 6),
@@ -108,6 +115,7 @@ pub const ROWS: &[Row] = &[
     row(ApiKey::AlterConfigs, 0, 2),
     row(ApiKey::AlterReplicaLogDirs, 1, 2),
     row(ApiKey::DescribeLogDirs, 1, 5),
+    row(ApiKey::SaslAuthenticate, 0, 2),
     row(ApiKey::CreatePartitions, 0, 3),
     row(ApiKey::DeleteGroups, 0, 2),
     row(ApiKey::ElectLeaders, 0, 2),
@@ -120,6 +128,10 @@ pub const ROWS: &[Row] = &[
     row(ApiKey::DescribeCluster, 0, 2),
     row(ApiKey::DescribeProducers, 0, 0),
     row(ApiKey::UnregisterBroker, 0, 0),
+    row(ApiKey::DescribeTransactions, 0, 0),
+    row(ApiKey::ListTransactions, 0, 2),
+    row(ApiKey::GetTelemetrySubscriptions, 0, 0),
+    row(ApiKey::PushTelemetry, 0, 0),
     row(ApiKey::ListConfigResources, 0, 1),
     row(ApiKey::DescribeTopicPartitions, 0, 0),
 ];
@@ -133,6 +145,15 @@ impl Row {
         } else {
             self.min
         }
+    }
+
+    /// Whether the answer to ApiVersions has it. Kafka tells of telemetry only where something takes it up,
+    /// but answers who asks all the same.
+    pub fn is_advertised(&self) -> bool {
+        !matches!(
+            self.key,
+            ApiKey::GetTelemetrySubscriptions | ApiKey::PushTelemetry
+        )
     }
 }
 
@@ -159,6 +180,7 @@ pub struct Api {
     pub creations: Creations,
     pub groups: Arc<GroupCoordinator>,
     pub meters: Arc<Meters>,
+    pub telemetry: Telemetry,
 }
 
 impl Api {
@@ -328,6 +350,24 @@ impl Api {
             ApiKey::UpdateFeatures => call.answer(reply, |request, context| {
                 update_features::handle(&request, context, &self.controller)
             }),
+            ApiKey::DescribeTransactions => {
+                call.answer(reply, |request, _| describe_transactions::handle(request))
+            }
+            ApiKey::ListTransactions => {
+                call.answer(reply, |request, _| list_transactions::handle(request))
+            }
+            ApiKey::GetTelemetrySubscriptions => call.answer(reply, |request, context| {
+                telemetry::subscriptions(&request, context, &self.telemetry)
+            }),
+            ApiKey::PushTelemetry => call.answer(reply, |request, context| {
+                telemetry::push(&request, context, &self.telemetry)
+            }),
+            ApiKey::SaslHandshake => {
+                call.answer(reply, |_: SaslHandshakeRequest, _| sasl::handshake())
+            }
+            ApiKey::SaslAuthenticate => {
+                call.answer(reply, |_: SaslAuthenticateRequest, _| sasl::authenticate())
+            }
             other => unreachable!("{} is in the table and has no handler", other.name()),
         }
     }

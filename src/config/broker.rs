@@ -79,6 +79,8 @@ pub struct NetConfig {
     pub connection_idle_ms_max: Option<u64>,
     /// `request.timeout.ms`: how long another broker may take to answer.
     pub request_timeout_ms: u32,
+    /// `telemetry.max.bytes`: the longest push of metrics that is taken. At least 1.
+    pub telemetry_bytes_max: u32,
 }
 
 /// Limits of one listener, beside those of all. `None` where it has none of its own.

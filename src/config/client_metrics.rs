@@ -74,7 +74,7 @@ fn is_match(text: &str) -> bool {
 
 /// Whether a text can be a regular expression. Patterns are Java's, which knows more than our parser:
 /// only what is wrong in every dialect is refused.
-fn is_pattern(text: &str) -> bool {
+pub fn is_pattern(text: &str) -> bool {
     let wrong = |kind: &ErrorKind| {
         matches!(
             kind,

@@ -27,7 +27,7 @@ pub use broker::{
     BrokerConfig, Directories, FetchConfig, GroupsConfig, ListenerConnections, LogsConfig,
     NetConfig, OffsetsConfig, ReplicationConfig, Roles, TopicsConfig, TransactionsConfig,
 };
-pub use client_metrics::{SubscriptionError, validate_client_metrics_config};
+pub use client_metrics::{SubscriptionError, is_pattern, validate_client_metrics_config};
 pub use dynamic::{InForce, Level, LiveConfig, Overrides, usable};
 pub use error::ConfigError;
 pub use group::validate_group_config;

@@ -408,6 +408,7 @@ fn net(read: &Read<'_>) -> Result<NetConfig, ConfigError> {
         of_listeners: of_listeners(read),
         connection_idle_ms_max,
         request_timeout_ms: read.count("request.timeout.ms"),
+        telemetry_bytes_max: read.count("telemetry.max.bytes"),
     })
 }
 

@@ -50,6 +50,18 @@ pub enum Codec {
 }
 
 impl Codec {
+    /// `None` for a number that no release has given a meaning.
+    pub fn from_number(number: i16) -> Option<Codec> {
+        match number {
+            0 => Some(Codec::None),
+            1 => Some(Codec::Gzip),
+            2 => Some(Codec::Snappy),
+            3 => Some(Codec::Lz4),
+            4 => Some(Codec::Zstd),
+            _ => None,
+        }
+    }
+
     /// Kafka's name, as in `compression.type`.
     pub fn name(self) -> &'static str {
         match self {
@@ -85,14 +97,7 @@ impl Attributes {
 
     /// `None` for the numbers 5 to 7, which no release has given a meaning.
     pub fn codec(self) -> Option<Codec> {
-        match self.0 & Attributes::CODEC {
-            0 => Some(Codec::None),
-            1 => Some(Codec::Gzip),
-            2 => Some(Codec::Snappy),
-            3 => Some(Codec::Lz4),
-            4 => Some(Codec::Zstd),
-            _ => None,
-        }
+        Codec::from_number(self.0 & Attributes::CODEC)
     }
 
     pub fn timestamp_type(self) -> TimestampType {

@@ -182,7 +182,7 @@ pub(super) const REST: &[Key] = &[
     key("kafka.metrics.reporters", List, Some(""),
         Distinct { empty: true }, ReadOnly, NotApplicable,
         "Java classes that are told about older metrics."),
-    key("telemetry.max.bytes", Int, Some("1048576"), AtLeast(1), ReadOnly, NotYet,
+    key("telemetry.max.bytes", Int, Some("1048576"), AtLeast(1), ReadOnly, Enforced,
         "Longest push of metrics from a client."),
     key("config.providers", List, Some(""), Distinct { empty: true }, ClusterWide, Refuse(
         "configuration providers cannot run here, and ${...} values would be taken as they stand"),
