@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# install-tools.sh [rust]: what the tests need beside the Rust toolchain, as far as it is missing.
-# With `rust` only what the Rust part needs. Debian packages are installed with apt-get (with sudo
+# install-tools.sh [rust|suites]: what the tests need beside the Rust toolchain, as far as it is missing.
+# With `rust` only what the Rust part needs, with `suites` also what the clients' own test suites need. Debian packages are installed with apt-get (with sudo
 # where that is needed); everything else goes to .cache/tools, pinned.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,7 +16,7 @@ need() { # COMMAND PACKAGE...
 }
 need cc build-essential
 need git git
-if [ "$part" = all ]; then
+if [ "$part" != rust ]; then
   need javac default-jdk-headless
   need mvn maven
   need node nodejs
@@ -25,6 +25,11 @@ if [ "$part" = all ]; then
   python3 -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3 python3-venv)
   [ -e /usr/include/zlib.h ] || missing+=(zlib1g-dev)
   command -v go > /dev/null || [ -x "$tools/go/bin/go" ] || missing+=(golang-go)
+fi
+if [ "$part" = suites ]; then
+  # librdkafka's own tests: zstd, and what reads its statistics.
+  [ -e /usr/include/zstd.h ] || missing+=(libzstd-dev)
+  [ -e /usr/include/rapidjson/document.h ] || missing+=(rapidjson-dev)
 fi
 if [ ${#missing[@]} -gt 0 ]; then
   echo "installing ${missing[*]}"
@@ -42,7 +47,7 @@ if [ "$("$tools/bin/cargo-deny" --version 2> /dev/null || true)" != "cargo-deny 
     --no-default-features --root "$tools"
 fi
 
-if [ "$part" = all ] && [ ! -x "$tools/go/bin/go" ]; then
+if [ "$part" != rust ] && [ ! -x "$tools/go/bin/go" ]; then
   minor=$(GOTOOLCHAIN=local go version | sed -E 's/^go version go1\.([0-9]+).*/\1/')
   if [ "$minor" -lt "$go_min_minor" ]; then
     echo "fetching Go $go_version as a Go module"

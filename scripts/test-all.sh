@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # test-all.sh: proves the whole. The Rust part, a short fuzz run, and real clients against the broker.
+# (The clients' own test suites have a command of their own: scripts/test-suites.sh.)
 # Installs what is missing (scripts/install-tools.sh). Ends with one line: N passed, N failed.
 set -euo pipefail
 . "$(dirname "$0")/sections.sh"

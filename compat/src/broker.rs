@@ -25,6 +25,9 @@ pub(crate) enum Kind {
     },
 }
 
+/// Configuration keys and values, over what every run sets.
+pub(crate) type Settings = [(&'static str, &'static str)];
+
 /// How a broker is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
@@ -37,6 +40,7 @@ pub(crate) enum End {
 /// A broker that this run started.
 pub(crate) struct Broker {
     kind: Kind,
+    settings: &'static Settings,
     dir: PathBuf,
     port: u16,
     controller_port: u16,
@@ -51,6 +55,15 @@ const STOP_SECONDS_MAX: u64 = 60;
 impl Broker {
     /// Starts a broker on an empty directory and a free port, and waits until it serves.
     pub(crate) fn start(kind: Kind, dir: &Path) -> Checked<Broker> {
+        Broker::start_with(kind, &[], dir)
+    }
+
+    /// The same, with other settings than a user's first broker has.
+    pub(crate) fn start_with(
+        kind: Kind,
+        settings: &'static Settings,
+        dir: &Path,
+    ) -> Checked<Broker> {
         if dir.exists() {
             std::fs::remove_dir_all(dir)?;
         }
@@ -61,6 +74,7 @@ impl Broker {
         };
         let mut broker = Broker {
             kind,
+            settings,
             dir: dir.to_owned(),
             port,
             controller_port,
@@ -155,6 +169,9 @@ impl Broker {
                     .arg(self.data_dir())
                     .stdout(Stdio::piped())
                     .stderr(log);
+                for (key, value) in self.settings {
+                    command.arg("--set").arg(format!("{key}={value}"));
+                }
                 Ok(command)
             }
             Kind::Kafka { home } => {
@@ -173,6 +190,10 @@ impl Broker {
     fn format_kafka(&self, home: &Path) -> Checked {
         let (port, controller) = (self.port, self.controller_port);
         let properties = self.dir.join("server.properties");
+        let settings = self.settings.iter();
+        let settings: String = settings
+            .map(|(key, value)| format!("{key}={value}\n"))
+            .collect();
         std::fs::write(
             &properties,
             format!(
@@ -186,7 +207,8 @@ impl Broker {
                  share.coordinator.state.topic.min.isr=1\n\
                  transaction.state.log.replication.factor=1\n\
                  transaction.state.log.min.isr=1\n\
-                 log.dirs={}\n",
+                 log.dirs={}\n\
+                 {settings}",
                 self.data_dir().display()
             ),
         )?;

@@ -31,8 +31,15 @@ impl Places {
         self.cache.join("kafka")
     }
 
-    fn client(&self, name: &str) -> PathBuf {
+    pub(crate) fn client(&self, name: &str) -> PathBuf {
         self.sources.join("clients").join(name)
+    }
+
+    /// Where a suite is installed and built.
+    pub(crate) fn suite(&self, name: &str) -> Checked<PathBuf> {
+        let home = self.cache.join("suites").join(name);
+        std::fs::create_dir_all(&home)?;
+        Ok(home)
     }
 }
 
@@ -184,7 +191,7 @@ pub(crate) fn run(command: &mut Command) -> Checked {
 }
 
 /// Does `work` unless it was done before for the same contents of `inputs`.
-fn once(stamp: &Path, inputs: &[PathBuf], work: impl FnOnce() -> Checked) -> Checked {
+pub(crate) fn once(stamp: &Path, inputs: &[PathBuf], work: impl FnOnce() -> Checked) -> Checked {
     let mut contents = Vec::new();
     for input in inputs {
         contents.extend(std::fs::read(input)?);
@@ -250,34 +257,36 @@ fn rdkafka(places: &Places) -> Checked<DriverCommand> {
 }
 
 fn python(places: &Places, name: &str) -> Checked<DriverCommand> {
-    let home = places.cache.join(name);
     let sources = places.client(name);
-    let python = home.join("bin/python");
-    once(
-        &places.cache.join(format!("{name}.stamp")),
-        &[sources.join("requirements.txt")],
-        || {
-            run(Command::new("python3")
-                .args(["-m", "venv", "--clear"])
-                .arg(&home))?;
-            run(Command::new(&python)
-                .args([
-                    "-m",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--disable-pip-version-check",
-                    "--no-deps",
-                ])
-                .args(["--only-binary", ":all:", "-r"])
-                .arg(sources.join("requirements.txt")))
-        },
-    )?;
+    let python = install_python(&places.cache.join(name), &sources.join("requirements.txt"))?;
     let driver = sources.join("driver.py").display().to_string();
     Ok(DriverCommand {
         program: python,
         args: vec!["-B".into(), driver],
     })
+}
+
+/// Makes a virtual environment with these packages in `home`, and answers its interpreter.
+pub(crate) fn install_python(home: &Path, requirements: &Path) -> Checked<PathBuf> {
+    let python = home.join("bin/python");
+    let stamp = home.with_extension("stamp");
+    once(&stamp, &[requirements.to_owned()], || {
+        run(Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(home))?;
+        run(Command::new(&python)
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-deps",
+            ])
+            .args(["--only-binary", ":all:", "-r"])
+            .arg(requirements))
+    })?;
+    Ok(python)
 }
 
 fn confluent(places: &Places) -> Checked<DriverCommand> {

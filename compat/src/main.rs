@@ -2,6 +2,9 @@
 //!
 //! `cargo run -p ottla-compat -- [--against ottla|kafka|both|HOST:PORT] [--client NAME]…
 //! [--scenario NAME]… [--profile dev|quick|release] [--jobs N] [--prepare] [--write-table]`
+//!
+//! `--suite NAME|all` runs clients' own test suites instead: `[--test NAME]…` only these of their
+//! jobs, `[--fast]` only those that are run with every change.
 
 #![expect(
     clippy::disallowed_methods,
@@ -21,6 +24,7 @@ mod driver;
 mod results;
 mod runner;
 mod scenarios;
+mod suites;
 mod tools;
 mod tools_groups;
 
@@ -43,10 +47,16 @@ struct Arguments {
     prepare: bool,
     write_table: bool,
     differential: Option<differential::Settings>,
+    suites: Vec<String>,
+    tests: Vec<String>,
+    fast: bool,
 }
 
 const USAGE: &str = "usage: ottla-compat [--against ottla|kafka|both|HOST:PORT] [--client NAME]… \
-     [--scenario NAME]… [--profile dev|quick|release] [--jobs N] [--prepare] [--write-table]\n   or: ottla-compat --differential [--seed N] [--mutations N] [--scenario NAME] [--profile NAME]";
+     [--scenario NAME]… [--profile dev|quick|release] [--jobs N] [--prepare] [--write-table]\n   \
+     or: ottla-compat --suite NAME|all [--test NAME]… [--fast] [--against …] [--profile NAME] [--jobs N] \
+     [--write-table]\n   \
+     or: ottla-compat --differential [--seed N] [--mutations N] [--scenario NAME] [--profile NAME]";
 
 fn arguments() -> Checked<Arguments> {
     let mut parsed = Arguments {
@@ -58,6 +68,9 @@ fn arguments() -> Checked<Arguments> {
         prepare: false,
         write_table: false,
         differential: None,
+        suites: vec![],
+        tests: vec![],
+        fast: false,
     };
     let mut settings = differential::Settings {
         seed: 1,
@@ -90,6 +103,9 @@ fn arguments() -> Checked<Arguments> {
             "--differential" => differential = true,
             "--seed" => settings.seed = number(&arg, &value()?)?,
             "--mutations" => settings.mutations = number(&arg, &value()?)?,
+            "--suite" => parsed.suites.push(value()?),
+            "--test" => parsed.tests.push(value()?),
+            "--fast" => parsed.fast = true,
             _ => return Err(Failure(format!("unknown argument {arg}\n{USAGE}"))),
         }
     }
@@ -174,6 +190,9 @@ fn suite() -> Checked<bool> {
         let runs = places.cache.join("runs/differential");
         return differential::run(&root, kafka, Kind::Ottla { binary }, &runs, settings);
     }
+    if !arguments.suites.is_empty() {
+        return client_suites(&arguments, &places, &root);
+    }
     let whole = arguments.clients.is_empty() && arguments.scenarios.is_empty();
     let plan = Plan::prepare(
         &places,
@@ -190,20 +209,7 @@ fn suite() -> Checked<bool> {
     let page_file = root.join("docs/compatibility.md");
     let mut fine = true;
     for against in &arguments.against {
-        let target = match against.as_str() {
-            "ottla" => Target::Started(Kind::Ottla {
-                binary: build_ottla(&root, &arguments.profile)?,
-            }),
-            "kafka" => Target::Started(Kind::Kafka {
-                home: places.kafka(),
-            }),
-            address if address.contains(':') => Target::Running(address.to_owned()),
-            other => {
-                return Err(Failure(format!(
-                    "--against {other} is not a broker\n{USAGE}"
-                )));
-            }
-        };
+        let target = target(against, &arguments, &places, &root)?;
         let got = plan.run(
             &target,
             &places.cache.join("runs").join(against.replace(':', "-")),
@@ -231,12 +237,60 @@ fn suite() -> Checked<bool> {
         if against != "ottla" || !whole {
             continue;
         }
-        let page = results::page(&sections, &kafka, &got);
+        let suites = suites::load(&sources.join("kafka/suites.json"))?;
+        let page = results::page(&sections, &kafka, &got) + &suites::section(&suites);
         if arguments.write_table {
             std::fs::write(&page_file, page)?;
         } else if std::fs::read_to_string(&page_file).unwrap_or_default() != page {
             println!("docs/compatibility.md is not what this run gives: run with --write-table");
         }
+    }
+    Ok(fine)
+}
+
+fn target(against: &str, arguments: &Arguments, places: &Places, root: &Path) -> Checked<Target> {
+    match against {
+        "ottla" => Ok(Target::Started(Kind::Ottla {
+            binary: build_ottla(root, &arguments.profile)?,
+        })),
+        "kafka" => Ok(Target::Started(Kind::Kafka {
+            home: places.kafka(),
+        })),
+        address if address.contains(':') => Ok(Target::Running(address.to_owned())),
+        other => Err(Failure(format!(
+            "--against {other} is not a broker\n{USAGE}"
+        ))),
+    }
+}
+
+/// Runs the clients' own suites instead of the scenarios.
+fn client_suites(arguments: &Arguments, places: &Places, root: &Path) -> Checked<bool> {
+    let choice = suites::Choice {
+        suites: suites::named(&arguments.suites)?,
+        jobs: arguments.tests.clone(),
+        part: if arguments.fast {
+            suites::Part::Fast
+        } else {
+            suites::Part::Whole
+        },
+        at_once: arguments.jobs,
+    };
+    let mut fine = true;
+    for against in &arguments.against {
+        if against == "kafka" {
+            clients::kafka_jars(places)?;
+        }
+        let purpose = match against.as_str() {
+            "kafka" if arguments.write_table => suites::Purpose::Calibrate,
+            "kafka" => suites::Purpose::Show,
+            _ => suites::Purpose::Compare,
+        };
+        let target = target(against, arguments, places, root)?;
+        let dir = places
+            .cache
+            .join("runs-of-suites")
+            .join(against.replace(':', "-"));
+        fine &= suites::run(&choice, places, &target, purpose, &dir)?;
     }
     Ok(fine)
 }

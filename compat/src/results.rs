@@ -32,15 +32,29 @@ pub(crate) struct Section {
 /// The command that makes Kafka's column again.
 const MADE_WITH: &str = "cargo run -p ottla-compat -- --against kafka --write-table";
 
-pub(crate) fn load(path: &Path) -> Checked<Results> {
+/// The file's contents, if there is such a file.
+pub(crate) fn read_json(path: &Path) -> Checked<Option<Value>> {
     if !path.exists() {
-        return Ok(Results::new());
+        return Ok(None);
     }
     let text = std::fs::read_to_string(path)?;
-    let file: Value =
-        serde_json::from_str(&text).map_err(|e| Failure(format!("{}: {e}", path.display())))?;
+    serde_json::from_str(&text).map_err(|e| Failure(format!("{}: {e}", path.display())))
+}
+
+pub(crate) fn write_json(path: &Path, file: &Value) -> Checked {
+    let text = serde_json::to_string_pretty(file).map_err(|e| Failure(e.to_string()))?;
+    std::fs::write(path, text + "\n")?;
+    Ok(())
+}
+
+pub(crate) fn load(path: &Path) -> Checked<Results> {
+    let file = read_json(path)?;
+    Ok(file.map_or_else(Results::new, |file| from_json(&file["clients"])))
+}
+
+pub(crate) fn from_json(clients: &Value) -> Results {
     let mut results = Results::new();
-    for (client, rows) in file["clients"].as_object().into_iter().flatten() {
+    for (client, rows) in clients.as_object().into_iter().flatten() {
         for (scenario, row) in rows.as_object().into_iter().flatten() {
             let why = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
             let outcome = if let Some(checks) = row["passed"].as_u64() {
@@ -56,7 +70,28 @@ pub(crate) fn load(path: &Path) -> Checked<Results> {
                 .insert(scenario.clone(), outcome);
         }
     }
-    Ok(results)
+    results
+}
+
+pub(crate) fn to_json(results: &Results) -> Value {
+    let rows = |rows: &BTreeMap<String, Outcome>| -> Map<String, Value> {
+        rows.iter()
+            .map(|(row, outcome)| (row.clone(), outcome_json(outcome)))
+            .collect()
+    };
+    results
+        .iter()
+        .map(|(client, of)| (client.clone(), Value::Object(rows(of))))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+fn outcome_json(outcome: &Outcome) -> Value {
+    match outcome {
+        Outcome::Passed(checks) => json!({ "passed": checks }),
+        Outcome::Failed(why) => json!({ "failed": why }),
+        Outcome::NotApplicable(why) => json!({ "not_applicable": why }),
+    }
 }
 
 pub(crate) fn save(path: &Path, broker: &str, sections: &[Section], results: &Results) -> Checked {
@@ -64,20 +99,14 @@ pub(crate) fn save(path: &Path, broker: &str, sections: &[Section], results: &Re
     for section in sections {
         let mut rows = Map::new();
         for (scenario, _) in &section.rows {
-            let row = match outcome(results, section.client, scenario) {
-                Some(Outcome::Passed(checks)) => json!({ "passed": checks }),
-                Some(Outcome::Failed(why)) => json!({ "failed": why }),
-                Some(Outcome::NotApplicable(why)) => json!({ "not_applicable": why }),
-                None => continue,
-            };
-            rows.insert((*scenario).to_owned(), row);
+            if let Some(outcome) = outcome(results, section.client, scenario) {
+                rows.insert((*scenario).to_owned(), outcome_json(outcome));
+            }
         }
         clients.insert(section.client.to_owned(), Value::Object(rows));
     }
     let file = json!({ "broker": broker, "made_with": MADE_WITH, "clients": clients });
-    let text = serde_json::to_string_pretty(&file).map_err(|e| Failure(e.to_string()))?;
-    std::fs::write(path, text + "\n")?;
-    Ok(())
+    write_json(path, &file)
 }
 
 fn outcome<'a>(results: &'a Results, client: &str, scenario: &str) -> Option<&'a Outcome> {
