@@ -58,5 +58,5 @@ rust_sections() {
   section "clippy" cargo clippy --quiet --workspace --all-targets -- -D warnings
   section "dependencies" deny_check
   section "generated code" cargo run --quiet --package ottla-codegen -- check
-  section "tests" cargo test --quiet --workspace
+  section "tests" cargo test --quiet --workspace --no-fail-fast
 }

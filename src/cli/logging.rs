@@ -16,6 +16,7 @@ const LOGGERS: &[&str] = &[
     "ottla.cli",
     "ottla.controller",
     "ottla.coordinator",
+    "ottla.http",
     "ottla.log",
     "ottla.metadata",
     "ottla.net",
