@@ -12,6 +12,7 @@ mod life;
 mod null;
 mod process;
 mod produce;
+mod stress;
 mod tail;
 mod wire;
 
@@ -35,6 +36,8 @@ enum Command {
     Recover(life::RecoverOptions),
     /// CPU and memory of a process over some seconds
     Idle(life::IdleOptions),
+    /// Start a broker and beset it with clients: memory, and how long an ordinary one waits meanwhile
+    Stress(stress::Options),
     /// The same work on several brokers in turn, with ratios to the first
     Compare(compare::Options),
     /// A broker that acknowledges and keeps nothing (or checks and appends, and nothing else)
@@ -49,6 +52,7 @@ fn main() -> std::process::ExitCode {
         Command::Start(options) => life::start(&options).map(Some),
         Command::Recover(options) => life::recover(&options).map(Some),
         Command::Idle(options) => Ok(Some(life::idle(&options))),
+        Command::Stress(options) => stress::run(&options).map(Some),
         Command::Compare(options) => compare::run(&options).map(|()| None),
         Command::Null(options) => null::run(&options).map(|()| None),
     };
