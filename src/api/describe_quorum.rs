@@ -11,10 +11,11 @@ use crate::protocol::messages::describe_quorum_response::{
 };
 use crate::protocol::messages::{DescribeQuorumRequest, DescribeQuorumResponse};
 use crate::quorum::{QuorumStatus, VoterStatus};
-use crate::types::Timestamp;
 
 const TOPIC: &str = "__cluster_metadata";
 const PARTITION: i32 = 0;
+/// The first version that tells directories and nodes.
+const DIRECTORIES: i16 = 2;
 
 pub(super) fn handle(
     request: &DescribeQuorumRequest,
@@ -24,7 +25,7 @@ pub(super) fn handle(
     if !names_the_metadata(request) {
         return Staged::Ready(refused(request));
     }
-    let voter = |voter: &VoterStatus| replica(voter, context.now);
+    let voter = |voter: &VoterStatus| replica(voter, context);
     let partition = PartitionData {
         partition_index: PARTITION,
         leader_id: quorum.leader.get(),
@@ -45,7 +46,7 @@ pub(super) fn handle(
                 node_id: voter.id.get(),
                 ..Node::default()
             })
-            .filter(|_| context.version >= 2)
+            .filter(|_| context.version >= DIRECTORIES)
             .collect(),
         ..DescribeQuorumResponse::default()
     })
@@ -62,13 +63,15 @@ fn names_the_metadata(request: &DescribeQuorumRequest) -> bool {
 }
 
 /// The only voter leads: it hears itself now.
-fn replica(voter: &VoterStatus, now: Timestamp) -> ReplicaState {
+fn replica(voter: &VoterStatus, context: &RequestContext) -> ReplicaState {
+    // An older version has no place for it, and an answer that names it could not be sent.
+    let directory = (context.version >= DIRECTORIES).then_some(voter.directory);
     ReplicaState {
         replica_id: voter.id.get(),
-        replica_directory_id: voter.directory,
+        replica_directory_id: directory.unwrap_or_default(),
         log_end_offset: voter.log_end.get(),
-        last_fetch_timestamp: now.get(),
-        last_caught_up_timestamp: now.get(),
+        last_fetch_timestamp: context.now.get(),
+        last_caught_up_timestamp: context.now.get(),
     }
 }
 
@@ -90,5 +93,51 @@ fn refused(request: &DescribeQuorumRequest) -> DescribeQuorumResponse {
     DescribeQuorumResponse {
         topics: topics.collect(),
         ..DescribeQuorumResponse::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Message;
+    use crate::protocol::messages::describe_quorum_request as asked;
+    use crate::types::{LeaderEpoch, NodeId, Offset, Timestamp, Uuid};
+
+    /// Versions 0 and 1 closed the connection: the voter's directory was named where it has no place.
+    #[test]
+    fn every_version_can_be_sent() {
+        let quorum = QuorumStatus {
+            leader: NodeId(1),
+            epoch: LeaderEpoch(3),
+            high_watermark: Offset(9),
+            voters: vec![VoterStatus {
+                id: NodeId(1),
+                directory: Uuid::from_bytes([7; 16]),
+                log_end: Offset(9),
+            }],
+        };
+        let request = DescribeQuorumRequest {
+            topics: vec![asked::TopicData {
+                topic_name: TOPIC.into(),
+                partitions: vec![asked::PartitionData {
+                    partition_index: PARTITION,
+                }],
+            }],
+        };
+        for version in 0..=2 {
+            let context = RequestContext {
+                version,
+                correlation_id: 1,
+                client_id: None,
+                peer: ([127, 0, 0, 1], 1).into(),
+                listener: "PLAINTEXT".into(),
+                now: Timestamp(5),
+            };
+            let Staged::Ready(answer) = handle(&request, &context, &quorum) else {
+                panic!("it is known at once");
+            };
+            let sent = answer.encode(&mut bytes::BytesMut::new(), version);
+            assert_eq!(sent, Ok(()), "version {version}");
+        }
     }
 }

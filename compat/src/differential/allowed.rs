@@ -39,6 +39,8 @@ pub(super) enum Rule {
     KafkaFails,
     /// Kafka answered INVALID_CONFIG to what Ottla takes.
     KafkaRefuses,
+    /// Kafka lists what Ottla does not have.
+    OttlaHasNot,
     /// Kafka did not answer.
     KafkaSilent,
     /// Nothing.
@@ -58,6 +60,7 @@ impl Rule {
                 kafka.and_then(Value::as_i64) == Some(40)
                     && ottla.and_then(Value::as_i64) == Some(0)
             }
+            Rule::OttlaHasNot => ottla.is_none(),
             Rule::KafkaSilent => kafka.and_then(Value::as_str) == Some("Silence"),
             Rule::Any => true,
         }
@@ -87,6 +90,8 @@ const NOT_UNPACKED: &str = "Kafka answers an unknown codec, and bytes that are n
 
 const ELIGIBLE_LEADERS: &str = "Kafka writes min.insync.replicas as a cluster default, and guards it, where eligible \
      leader replicas are on";
+const NOT_BUILT: &str = "what is not built yet is not advertised";
+const OWN_LOG: &str = "each one's own metadata log and clock";
 const OWN_SETTINGS: &str = "each was started with its own addresses, directory and controller";
 const OWN_LOGGERS: &str = "each broker's loggers are its own parts";
 
@@ -107,6 +112,36 @@ pub(super) const ALLOWED: &[Allowed] = &[
     line("broker-configs", "DescribeConfigs", "Results[].Configs.count", Rule::Any, ELIGIBLE_LEADERS),
     line("broker-configs", "IncrementalAlterConfigs", "Responses[1].ErrorMessage", Rule::Any, ELIGIBLE_LEADERS),
     line("broker-configs", "IncrementalAlterConfigs", "Responses[1].ErrorCode", Rule::KafkaRefuses, ELIGIBLE_LEADERS),
+    line("*", "ApiVersions", "ApiKeys.ApiKey", Rule::OttlaHasNot, NOT_BUILT),
+    line("*", "ApiVersions", "ApiKeys.MinVersion", Rule::OttlaHasNot, NOT_BUILT),
+    line("*", "ApiVersions", "ApiKeys.MaxVersion", Rule::OttlaHasNot, NOT_BUILT),
+    line("*", "ApiVersions", "ApiKeys.count", Rule::Any, NOT_BUILT),
+    line("*", "ApiVersions", "FinalizedFeatures.Name", Rule::OttlaHasNot, NOT_BUILT),
+    line("*", "ApiVersions", "FinalizedFeatures.MinVersionLevel", Rule::OttlaHasNot, NOT_BUILT),
+    line("*", "ApiVersions", "FinalizedFeatures.MaxVersionLevel", Rule::OttlaHasNot, NOT_BUILT),
+    line("*", "ApiVersions", "FinalizedFeatures.count", Rule::Any, NOT_BUILT),
+    line("*", "ApiVersions", "SupportedFeatures.Name", Rule::OttlaHasNot, NOT_BUILT),
+    line("*", "ApiVersions", "SupportedFeatures.MinVersion", Rule::OttlaHasNot, NOT_BUILT),
+    line("*", "ApiVersions", "SupportedFeatures.MaxVersion", Rule::OttlaHasNot, NOT_BUILT),
+    line("*", "ApiVersions", "SupportedFeatures.count", Rule::Any, NOT_BUILT),
+    line("*", "ApiVersions", "FinalizedFeaturesEpoch", Rule::SameSign, "an offset of each one's own metadata log"),
+    line("*", "DescribeLogDirs", "LogDir", Rule::BothOrNeither, OWN_SETTINGS),
+    line("*", "DescribeLogDirs", "UsableBytes", Rule::SameSign, "the disk fills meanwhile"),
+    line("*", "DescribeQuorum", "Nodes[1].Listeners", Rule::Any, "nobody is let in at the quorum of one"),
+    line("*", "DescribeQuorum", "ReplicaDirectoryId", Rule::BothOrNeither, DRAWN),
+    line("*", "DescribeQuorum", "LastFetchTimestamp", Rule::SameSign, OWN_LOG),
+    line("*", "DescribeQuorum", "LastCaughtUpTimestamp", Rule::SameSign, OWN_LOG),
+    line("*", "DescribeQuorum", "LogEndOffset", Rule::SameSign, OWN_LOG),
+    line("*", "DescribeQuorum", "HighWatermark", Rule::SameSign, OWN_LOG),
+    line("*", "DescribeQuorum", "LeaderEpoch", Rule::SameSign, OWN_LOG),
+    line("*", "GetTelemetrySubscriptions", "SubscriptionId", Rule::Any, DRAWN),
+    line("create-partitions", "CreatePartitions", "Results.ErrorCode", Rule::KafkaFails,
+        "Kafka falls over more partitions than one request may make; Ottla names the limit"),
+    line("*", "DescribeConfigs", "Documentation", Rule::BothOrNeither, OWN_WORDS),
+    line("mutations", "IncrementalAlterConfigs", "Responses.ErrorCode", Rule::KafkaFails,
+        "Kafka falls over an operation that does not exist"),
+    line("reassignments", "ElectLeaders", "ErrorCode", Rule::Any,
+        "Kafka's controller answers an election type that does not exist with success"),
     line("broker-configs", "DescribeConfigs", "Configs[broker.id]", Rule::Any, OWN_SETTINGS),
     line("broker-configs", "DescribeConfigs", "Configs[listeners]", Rule::Any, OWN_SETTINGS),
     line("broker-configs", "DescribeConfigs", "Configs[log.dirs]", Rule::Any, OWN_SETTINGS),

@@ -324,7 +324,6 @@ const NAMES: &[&str] = &[
     "ApiKey",
     "Feature",
     "Key",
-    "LogDir",
     "Offset",
 ];
 
