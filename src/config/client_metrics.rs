@@ -142,7 +142,7 @@ mod tests {
             ("match", "client_id=a=b"),
             ("match", "client_id=(a"),
             ("match", "client_id=*a"),
-            ("metrics", "a,a"),
+            ("metrics", "a,,b"),
         ] {
             let error = check(key, value).unwrap_err();
             assert!(matches!(error, SubscriptionError::Value(_)), "{error}");

@@ -125,21 +125,24 @@ pub fn validate_group_config(
         })?;
         Value::parse(key, text)?;
     }
+    // Where the group says nothing, it is the broker's own value that is wrong.
+    let said_by = |key: &'static str| {
+        let own = overrides.contains_key(key).then_some(key);
+        own.or(keys::group_synonym(key)).unwrap_or(key)
+    };
     for bounds in BOUNDS {
         let value = group_int(bounds.key, overrides, broker);
-        if let Some(least) = bounds
-            .least
-            .filter(|least| value < broker_int(least, broker))
-        {
-            return out_of(bounds.key, "greater than or equal to", least);
+        let least = bounds.least.filter(|l| value < broker_int(l, broker));
+        if let Some(least) = least {
+            return out_of(said_by(bounds.key), "greater than or equal to", least);
         }
         if value > broker_int(bounds.most, broker) {
-            return out_of(bounds.key, "less than or equal to", bounds.most);
+            return out_of(said_by(bounds.key), "less than or equal to", bounds.most);
         }
     }
     for (session, heartbeat) in LONGER {
         if group_int(session, overrides, broker) <= group_int(heartbeat, overrides, broker) {
-            return out_of(session, "greater than", heartbeat);
+            return out_of(said_by(session), "greater than", said_by(heartbeat));
         }
     }
     Ok(())
@@ -221,7 +224,7 @@ mod tests {
         assert_eq!(
             check(&[("share.heartbeat.interval.ms", "5000")], broker),
             Err(
-                "share.session.timeout.ms must be greater than share.heartbeat.interval.ms"
+                "group.share.session.timeout.ms must be greater than share.heartbeat.interval.ms"
                     .to_owned()
             )
         );

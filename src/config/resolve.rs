@@ -87,6 +87,9 @@ pub(super) fn resolve(written: &Properties) -> Result<(BrokerConfig, Report), Co
             properties.set(*key, *value);
         }
     }
+    if let Some(id) = properties.get("node.id").map(str::to_owned) {
+        properties.set("broker.id", id);
+    }
     if written.iter().next().is_some() {
         note_filled_in(written, &mut report);
     }

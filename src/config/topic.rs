@@ -148,15 +148,14 @@ impl TopicConfig {
     fn check(&self) -> Result<(), ConfigError> {
         if self.min_compaction_lag_ms > self.max_compaction_lag_ms {
             return Err(ConfigError::conflict(format!(
-                "min.compaction.lag.ms ({}) must not be above max.compaction.lag.ms ({})",
+                "conflict topic config setting min.compaction.lag.ms ({}) > max.compaction.lag.ms ({})",
                 self.min_compaction_lag_ms, self.max_compaction_lag_ms
             )));
         }
         if self.remote_storage_enable {
-            return Err(ConfigError::refused(
-                "remote.storage.enable",
-                "true",
-                "tiered storage is not available on this broker",
+            return Err(ConfigError::conflict(
+                "Tiered Storage functionality is disabled in the broker. Topic cannot be \
+                 configured with remote log storage.",
             ));
         }
         Ok(())
@@ -393,7 +392,6 @@ mod tests {
             ("segment.bytes", "14"),
             ("retention.ms", "-2"),
             ("min.insync.replicas", "0"),
-            ("cleanup.policy", "compact,compact"),
             ("cleanup.policy", "forget"),
             ("compression.type", "GZIP"),
             ("compression.gzip.level", "0"),

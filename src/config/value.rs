@@ -38,7 +38,7 @@ impl Value {
             Kind::Long => Value::Long(trimmed.parse().map_err(|_| no_number())?),
             Kind::Double => Value::Double(trimmed.parse().map_err(|_| no_number())?),
             Kind::List if trimmed.is_empty() => Value::List(Vec::new()),
-            Kind::List => Value::List(trimmed.split(',').map(|part| part.trim().into()).collect()),
+            Kind::List => Value::List(entries(key, trimmed)),
             Kind::Class => Value::Class(trimmed.to_owned()),
             Kind::Password => Value::Password(trimmed.to_owned()),
         };
@@ -152,18 +152,13 @@ impl Key {
                 format!("one of {} (in any case)", names.join(", "))
             }
             Allowed::NonEmpty => "a text that is not empty".to_owned(),
-            Allowed::Distinct { empty: true } => format!("{a} without repeated or empty entries"),
+            Allowed::Distinct { empty: true } => format!("{a} without empty entries"),
             Allowed::Distinct { empty: false } => {
-                format!("{a} of one or more different entries, none empty")
+                format!("{a} of one or more entries, none empty")
             }
-            Allowed::Subset(names) => {
-                format!("{a} of {} (each at most once)", names.join(", "))
-            }
+            Allowed::Subset(names) => format!("{a} of {}", names.join(", ")),
             Allowed::SubsetNonEmpty(names) => {
-                format!(
-                    "{a} of one or more of {} (each at most once)",
-                    names.join(", ")
-                )
+                format!("{a} of one or more of {}", names.join(", "))
             }
             Allowed::Voters => "a comma-separated list of id@host:port".to_owned(),
             Allowed::HostPorts => "a comma-separated list of host:port".to_owned(),
@@ -204,8 +199,23 @@ fn java_double(value: f64) -> String {
     }
 }
 
-/// Refuses entries that are repeated, empty or none of the key's, and a list without entries where
-/// the key wants some (`ConfigDef.ValidList`).
+/// The entries of a list. Where they must be distinct, those that are repeated count once.
+fn entries(key: &Key, text: &str) -> Vec<String> {
+    let once = matches!(
+        key.allowed,
+        Allowed::Distinct { .. } | Allowed::Subset(_) | Allowed::SubsetNonEmpty(_)
+    );
+    let mut entries: Vec<String> = Vec::new();
+    for entry in text.split(',').map(str::trim) {
+        if !(once && entries.iter().any(|known| known == entry)) {
+            entries.push(entry.to_owned());
+        }
+    }
+    entries
+}
+
+/// Refuses entries that are empty or none of the key's, and a list without entries where the key
+/// wants some (`ConfigDef.ValidList`).
 fn check_entries(key: &Key, entries: &[String]) -> Result<(), ConfigError> {
     let (names, may_be_empty): (&[&str], bool) = match key.allowed {
         Allowed::Distinct { empty } => (&[], empty),
@@ -224,10 +234,6 @@ fn check_entries(key: &Key, entries: &[String]) -> Result<(), ConfigError> {
             format!("[{}]", names.join(", "))
         };
         return wrong(format!("must not be empty. Valid values include: {valid}"));
-    }
-    let repeated = |(i, entry): (usize, &String)| entries[..i].contains(entry);
-    if entries.iter().enumerate().any(repeated) {
-        return wrong("values must not be duplicated.".to_owned());
     }
     for entry in entries {
         if entry.is_empty() {
@@ -323,6 +329,15 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_that_is_repeated_counts_once() {
+        let key = keys::topic_key("cleanup.policy").unwrap();
+        let value = Value::parse(key, "delete, compact,delete").unwrap();
+        assert_eq!(value.to_string(), "delete,compact");
+        let key = keys::topic_key("leader.replication.throttled.replicas").unwrap();
+        assert_eq!(Value::parse(key, "0:1,0:1").unwrap().to_string(), "0:1,0:1");
+    }
+
+    #[test]
     fn an_error_has_kafkas_words() {
         for (key, text, error) in [
             (
@@ -353,11 +368,6 @@ mod tests {
                 "delete,forget",
                 "Invalid value forget for configuration cleanup.policy: String must be one of: \
                  compact, delete",
-            ),
-            (
-                "cleanup.policy",
-                "delete,delete",
-                "Configuration 'cleanup.policy' values must not be duplicated.",
             ),
             (
                 "cleanup.policy",

@@ -95,11 +95,12 @@ pub enum Allowed {
     OneOfAnyCase(&'static [&'static str]),
     /// A text that is not empty.
     NonEmpty,
-    /// A list without repeated or empty entries; `empty` says whether it may have none.
+    /// A list without empty entries; those that are repeated count once. `empty` says whether it may
+    /// have none.
     Distinct {
         empty: bool,
     },
-    /// A list of these without repeats; may be empty.
+    /// A list of these, each once; may be empty.
     Subset(&'static [&'static str]),
     /// As [`Allowed::Subset`], with at least one entry.
     SubsetNonEmpty(&'static [&'static str]),
@@ -249,7 +250,10 @@ pub fn group_synonym(name: &str) -> Option<&'static str> {
 pub fn is_sensitive(name: &str) -> bool {
     match base_key(name) {
         Some(key) => key.is_sensitive(),
-        None => topic_key(name).is_none() && group_key(name).is_none(),
+        None => {
+            let known = topic_key(name).or_else(|| group_key(name));
+            known.or_else(|| client_metrics_key(name)).is_none()
+        }
     }
 }
 
