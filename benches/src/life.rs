@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::batch;
 use crate::client::{Client, partition_ids};
-use crate::process::{Broker, cpu_seconds_fine, memory_mib, round};
+use crate::process::{Broker, cpu_seconds, memory_mib, round};
 use crate::produce;
 use crate::wire::Fail;
 
@@ -170,10 +170,10 @@ pub(crate) fn recover(options: &RecoverOptions) -> Result<serde_json::Value, Fai
 
 /// Share of one core and memory over some seconds.
 pub(crate) fn idle(options: &IdleOptions) -> serde_json::Value {
-    let before = cpu_seconds_fine(options.pid);
+    let before = cpu_seconds(options.pid);
     let begin = Instant::now();
     std::thread::sleep(Duration::from_secs(options.seconds));
-    let used = cpu_seconds_fine(options.pid) - before;
+    let used = cpu_seconds(options.pid) - before;
     serde_json::json!({
         "mode": "idle",
         "core_percent": round(used / begin.elapsed().as_secs_f64() * 100.0),

@@ -11,28 +11,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::wire::Fail;
 
-/// CPU seconds (user and system) used so far by a process and its children, dead threads included.
+/// CPU seconds (user and system) used so far by a process and its children, dead threads included, to the
+/// nanosecond: an idle process uses less than a tick of /proc.
 pub(crate) fn cpu_seconds(pid: u32) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "clock ticks of one process fit")]
-    let ticks = |pid: &u32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let mut fields = after_name.split_ascii_whitespace().skip(11);
-        let mut next = || {
-            fields
-                .next()
-                .and_then(|field| field.parse::<u64>().ok())
-                .unwrap_or(0)
-        };
-        (next() + next()) as f64
-    };
-    #[expect(clippy::cast_precision_loss, reason = "100 or 1000")]
-    let hertz = rustix::param::clock_ticks_per_second() as f64;
-    tree(pid).iter().map(ticks).sum::<f64>() / hertz
-}
-
-/// The same to the nanosecond, from the processes' CPU clocks: an idle process uses less than a tick of /proc.
-pub(crate) fn cpu_seconds_fine(pid: u32) -> f64 {
     let clock = |pid: &u32| {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(*pid).ok()?);
         let time = clock_gettime(clock_getcpuclockid(pid).ok()?).ok()?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Bench, rdkafka};
 use crate::client::Client;
 use crate::life::{self, Scratch, local};
-use crate::process::{Broker, cpu_seconds, cpu_seconds_fine, memory_mib, round};
+use crate::process::{Broker, cpu_seconds, memory_mib, round};
 use crate::wire::Fail;
 use crate::{consume, produce, tail};
 
@@ -234,9 +234,9 @@ fn recover(bench: &Bench<'_>) -> Result<Figures, Fail> {
 fn idle(bench: &Bench<'_>) -> Result<Figures, Fail> {
     let (_scratch, broker) = bench.broker()?;
     std::thread::sleep(Duration::from_secs(3));
-    let before = cpu_seconds_fine(broker.pid());
+    let before = cpu_seconds(broker.pid());
     std::thread::sleep(Duration::from_secs(10));
-    let used = cpu_seconds_fine(broker.pid()) - before;
+    let used = cpu_seconds(broker.pid()) - before;
     Ok(Figures::from([
         ("% of a core", round(used * 10.0)),
         ("resident MiB", round(memory_mib(broker.pid(), "VmRSS"))),

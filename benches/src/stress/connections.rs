@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Stress, api_versions, metadata};
 use crate::client::Client;
-use crate::process::{cpu_seconds_fine, round};
+use crate::process::{cpu_seconds, round};
 use crate::wire::{Fail, HEAD_LEN};
 
 /// Long enough for a broker to do all that it will do about what has been sent.
@@ -26,9 +26,9 @@ pub(super) fn idle(stress: &Stress, connections: usize) -> Result<Value, Fail> {
         clients.push(client);
     }
     let seconds = begin.elapsed().as_secs_f64();
-    let cpu = cpu_seconds_fine(stress.pid);
+    let cpu = cpu_seconds(stress.pid);
     thread::sleep(SETTLE);
-    let cpu = cpu_seconds_fine(stress.pid) - cpu;
+    let cpu = cpu_seconds(stress.pid) - cpu;
     let served = clients.last_mut().map(|client| client.call(api_versions()));
     served.transpose()?;
     Ok(json!({
