@@ -20,9 +20,7 @@ pub(crate) struct Monitor {
 
 impl Pages for Monitor {
     fn health(&self) -> Result<(), String> {
-        let partitions = self.replicas.all();
-        let failed = partitions.iter().filter(|partition| partition.is_closed());
-        match failed.count() {
+        match offline(&self.replicas.all()) {
             0 => Ok(()),
             count => Err(format!("{count} partitions are offline")),
         }
@@ -30,9 +28,10 @@ impl Pages for Monitor {
 
     fn metrics(&self) -> String {
         let mut page = Exposition::default();
+        let partitions = self.replicas.all();
         self.traffic(&mut page);
-        self.cluster(&mut page);
-        logs(&self.replicas.all(), &mut page);
+        self.cluster(&partitions, &mut page);
+        logs(&partitions, &mut page);
         page.finish()
     }
 }
@@ -80,11 +79,9 @@ impl Monitor {
         .sample(&[], self.acceptor.connections());
     }
 
-    fn cluster(&self, page: &mut Exposition) {
+    fn cluster(&self, partitions: &[Arc<Partition>], page: &mut Exposition) {
         let image = self.image.load();
-        let partitions = self.replicas.all();
-        let offline = partitions.iter().filter(|partition| partition.is_closed());
-        let offline = offline.count();
+        let led = partitions.iter().filter(|p| p.leads() && !p.is_closed());
         page.metric(
             "ottla_build_info",
             Kind::Gauge,
@@ -108,12 +105,12 @@ impl Monitor {
         gauge(
             "kafka_server_replicamanager_leadercount",
             "Partitions that this broker leads.",
-            partitions.len() - offline,
+            led.count(),
         );
         gauge(
             "kafka_server_replicamanager_offlinereplicacount",
             "Replicas whose directory has failed.",
-            offline,
+            offline(partitions),
         );
         gauge(
             "kafka_controller_kafkacontroller_globaltopiccount",
@@ -131,6 +128,11 @@ impl Monitor {
             1,
         );
     }
+}
+
+fn offline(partitions: &[Arc<Partition>]) -> usize {
+    let offline = partitions.iter().filter(|partition| partition.is_closed());
+    offline.count()
 }
 
 fn logs(partitions: &[Arc<Partition>], page: &mut Exposition) {

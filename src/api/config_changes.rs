@@ -146,7 +146,7 @@ fn prepare(
         Some(kind) => kind,
     };
     if kind == ConfigKind::Broker && !asked.name.is_empty() {
-        check_is_this_broker(&asked.name, parts.node)?;
+        check_is_this_broker(&asked.name, parts.node, "", "Node")?;
     }
     let change = change(asked, means)?;
     if kind == ConfigKind::Broker {
@@ -181,14 +181,21 @@ fn change(asked: &Asked, means: Means) -> Result<ConfigChange, Refused> {
     Ok(ConfigChange::Keys(changes?))
 }
 
-fn check_is_this_broker(name: &str, node: NodeId) -> Result<(), Refused> {
+/// Whether a resource's name is this broker's id. `alternative` and `called` are a refusal's words: Kafka has
+/// others for changing than for describing.
+pub(super) fn check_is_this_broker(
+    name: &str,
+    node: NodeId,
+    alternative: &str,
+    called: &str,
+) -> Result<(), Refused> {
     match name.parse() {
         Ok(id) if NodeId(id) == node => Ok(()),
         Ok(_) => Err(Refused::request(format!(
-            "Unexpected broker id, expected {node}, but received {name}"
+            "Unexpected broker id, expected {node}{alternative}, but received {name}"
         ))),
         Err(_) => Err(Refused::request(format!(
-            "Node id must be an integer, but it is: {name}"
+            "{called} id must be an integer, but it is: {name}"
         ))),
     }
 }
@@ -216,7 +223,7 @@ fn check_broker_config(
 
 /// Kafka's `RuntimeLoggerManager`: all keys are checked before any is changed.
 fn change_loggers(asked: &Asked, mode: Mode, parts: &Parts<'_>) -> Result<(), Refused> {
-    check_is_this_broker(&asked.name, parts.node)?;
+    check_is_this_broker(&asked.name, parts.node, "", "Node")?;
     let known = parts.loggers.levels();
     let changes: Result<Vec<_>, Refused> = asked
         .keys

@@ -7,6 +7,7 @@
 //! Not done: access control.
 
 use super::config_changes::Parts;
+use super::config_changes::check_is_this_broker;
 use super::context::{RequestContext, Staged};
 use super::errors::Refused;
 use crate::config::describe::{self, Described, Source};
@@ -17,7 +18,7 @@ use crate::protocol::messages::describe_configs_response::{
 };
 use crate::protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use crate::protocol::{ErrorCode, Text};
-use crate::types::{NodeId, TopicName};
+use crate::types::TopicName;
 
 pub(super) fn handle(
     request: &DescribeConfigsRequest,
@@ -77,14 +78,14 @@ fn describe(kind: ConfigKind, name: &str, parts: &Parts<'_>) -> Result<Vec<Descr
         }
         ConfigKind::Broker if name.is_empty() => Ok(describe::broker_defaults(&now)),
         ConfigKind::Broker => {
-            check_is_this_broker(name, parts.node, " or empty string")?;
+            check_is_this_broker(name, parts.node, " or empty string", "Broker")?;
             Ok(describe::broker(&now))
         }
         ConfigKind::BrokerLogger if name.is_empty() => {
             Err(Refused::request("Broker id must not be empty"))
         }
         ConfigKind::BrokerLogger => {
-            check_is_this_broker(name, parts.node, "")?;
+            check_is_this_broker(name, parts.node, "", "Broker")?;
             Ok(loggers(parts))
         }
         ConfigKind::Group if name.is_empty() => {
@@ -101,18 +102,6 @@ fn describe(kind: ConfigKind, name: &str, parts: &Parts<'_>) -> Result<Vec<Descr
             let overrides = image.config_of(ConfigKind::ClientMetrics, name);
             Ok(describe::client_metrics(&overrides))
         }
-    }
-}
-
-fn check_is_this_broker(name: &str, node: NodeId, alternative: &str) -> Result<(), Refused> {
-    match name.parse() {
-        Ok(id) if NodeId(id) == node => Ok(()),
-        Ok(_) => Err(Refused::request(format!(
-            "Unexpected broker id, expected {node}{alternative}, but received {name}"
-        ))),
-        Err(_) => Err(Refused::request(format!(
-            "Broker id must be an integer, but it is: {name}"
-        ))),
     }
 }
 

@@ -98,10 +98,11 @@ fn refused(request: &DescribeQuorumRequest) -> DescribeQuorumResponse {
 
 #[cfg(test)]
 mod tests {
+    use super::super::groups::tests::context;
     use super::*;
     use crate::protocol::Message;
     use crate::protocol::messages::describe_quorum_request as asked;
-    use crate::types::{LeaderEpoch, NodeId, Offset, Timestamp, Uuid};
+    use crate::types::{LeaderEpoch, NodeId, Offset, Uuid};
 
     /// Versions 0 and 1 closed the connection: the voter's directory was named where it has no place.
     #[test]
@@ -125,15 +126,7 @@ mod tests {
             }],
         };
         for version in 0..=2 {
-            let context = RequestContext {
-                version,
-                correlation_id: 1,
-                client_id: None,
-                peer: ([127, 0, 0, 1], 1).into(),
-                listener: "PLAINTEXT".into(),
-                now: Timestamp(5),
-            };
-            let Staged::Ready(answer) = handle(&request, &context, &quorum) else {
+            let Staged::Ready(answer) = handle(&request, &context(version), &quorum) else {
                 panic!("it is known at once");
             };
             let sent = answer.encode(&mut bytes::BytesMut::new(), version);

@@ -54,8 +54,8 @@ struct Fetch {
     session: SessionFetch,
     isolation: Isolation,
     bytes_min: u64,
-    /// Negative only if the request says so, which no read is then given.
-    bytes_max: i64,
+    /// `None`: the request names a negative limit, and no read is made.
+    bytes_max: Option<u64>,
     version: i16,
 }
 
@@ -74,8 +74,10 @@ fn handle(
 ) -> Staged<FetchAnswer> {
     let now = parts.runtime.clock.monotonic();
     let replica = request.replica_id.max(request.replica_state.replica_id);
-    let bytes_max = i64::from(request.max_bytes).min(i64::from(parts.bytes_max));
-    let bytes_min = u64::try_from(i64::from(request.min_bytes).min(bytes_max)).unwrap_or(0);
+    let bytes_max = u32::try_from(request.max_bytes).ok();
+    let bytes_max = bytes_max.map(|max| u64::from(max.min(parts.bytes_max)));
+    let bytes_min = u64::try_from(request.min_bytes).unwrap_or(0);
+    let bytes_min = bytes_min.min(bytes_max.unwrap_or(0));
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let Some(isolation) = isolation_level(request.isolation_level) else {
         let asked = session_request(request, context.version);
@@ -107,12 +109,16 @@ fn handle(
             .wanted
             .iter()
             .map(|wanted| PartitionAnswer::refused(wanted, ErrorCode::NotLeaderOrFollower));
-        let partitions = partitions.collect();
-        return Staged::Ready(fetch.answer(partitions));
+        let pass = Pass {
+            partitions: partitions.collect(),
+            bytes: 0,
+            urgent: true,
+        };
+        return Staged::Ready(fetch.answer(pass));
     }
     let pass = fetch.pass();
     if wait.is_zero() || pass.urgent || pass.bytes >= bytes_min || fetch.session.wanted.is_empty() {
-        return Staged::Ready(fetch.answer(pass.partitions));
+        return Staged::Ready(fetch.answer(pass));
     }
     Staged::later(fetch.wait(now + wait))
 }
@@ -188,7 +194,6 @@ impl Fetch {
             bytes: 0,
             urgent: false,
         };
-        let mut bytes_left = self.bytes_max;
         for wanted in wanted {
             // The first batch of the first partition that has one is sent whole, whatever its
             // size, or a client with small limits would never get past it.
@@ -197,8 +202,8 @@ impl Fetch {
             } else {
                 FirstBatch::IfItFits
             };
-            let answer = self.read(wanted, bytes_left, first);
-            bytes_left = bytes_left.min(bytes_left.saturating_sub_unsigned(answer.bytes()).max(0));
+            let left = self.bytes_max.map(|max| max.saturating_sub(pass.bytes));
+            let answer = self.read(wanted, left, first);
             pass.bytes += answer.bytes();
             pass.urgent |= answer.is_urgent();
             pass.partitions.push(answer);
@@ -206,7 +211,7 @@ impl Fetch {
         pass
     }
 
-    fn read(&self, wanted: &Wanted, bytes_left: i64, first: FirstBatch) -> PartitionAnswer {
+    fn read(&self, wanted: &Wanted, bytes_left: Option<u64>, first: FirstBatch) -> PartitionAnswer {
         let partition = match self.partition(wanted) {
             Ok(partition) => partition,
             Err(code) => return PartitionAnswer::refused(wanted, code),
@@ -221,13 +226,13 @@ impl Fetch {
                 EpochError::Fenced | EpochError::Unknown => answer,
             };
         }
-        let Ok(bytes_max) = u64::try_from(i64::from(wanted.bytes_max).min(bytes_left)) else {
+        let (Ok(own_max), Some(bytes_left)) = (u64::try_from(wanted.bytes_max), bytes_left) else {
             // What Kafka answers to a negative limit (`UnifiedLog.read` throws).
             return PartitionAnswer::failed(wanted, ErrorCode::UnknownServerError);
         };
         let read = Read {
             from: wanted.from,
-            bytes_max,
+            bytes_max: own_max.min(bytes_left),
             isolation: self.isolation,
             first,
             last_fetched_epoch: wanted.last_fetched_epoch,
@@ -319,7 +324,7 @@ impl Fetch {
             }
         }
         let pass = self.pass();
-        self.answer(pass.partitions)
+        self.answer(pass)
     }
 
     /// Bytes that a read would give now, as they count towards `min_bytes`.
@@ -330,14 +335,14 @@ impl Fetch {
             .min(own_max)
     }
 
-    fn answer(self, mut partitions: Vec<PartitionAnswer>) -> FetchAnswer {
+    fn answer(self, pass: Pass) -> FetchAnswer {
+        self.meters.fetched(pass.bytes);
+        let mut partitions = pass.partitions;
         let told: Vec<Told> = partitions.iter().map(PartitionAnswer::told).collect();
         let now = self.runtime.clock.monotonic();
         let (session_id, keep) = self
             .sessions
             .finish(self.session, &told, now, &*self.runtime.rng);
-        self.meters
-            .fetched(partitions.iter().map(PartitionAnswer::bytes).sum());
         let mut keep = keep.into_iter();
         partitions.retain(|_| keep.next().unwrap_or(true));
         FetchAnswer {

@@ -23,19 +23,19 @@ pub(super) struct HttpAddress {
 impl HttpAddress {
     /// `HOST:PORT`, or a port on this machine's loopback: nobody is asked who he is.
     pub(super) fn parse(text: &str) -> Result<HttpAddress, Failure> {
-        let (host, port) = text.rsplit_once(':').unwrap_or(("127.0.0.1", text));
         let wrong = || {
             Failure::input(format!(
                 "--http '{text}': expected a port or HOST:PORT, such as 9644 or 127.0.0.1:9644"
             ))
         };
+        let (host, port) = host_and_port(text, "127.0.0.1").ok_or_else(wrong)?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
         if host.is_empty() {
             return Err(wrong());
         }
         Ok(HttpAddress {
             host: host.to_owned(),
-            port: port.parse().map_err(|_| wrong())?,
+            port,
         })
     }
 }
@@ -84,6 +84,12 @@ pub(super) fn gather(
     })
 }
 
+/// `HOST:PORT`, or a port alone, which means `host`.
+fn host_and_port<'a>(text: &'a str, host: &'a str) -> Option<(&'a str, u16)> {
+    let (host, port) = text.rsplit_once(':').unwrap_or((host, text));
+    Some((host, port.parse().ok()?))
+}
+
 /// One plain listener, instead of all that were configured.
 fn listen(properties: &mut Properties, address: &str) -> Result<(), Failure> {
     let wrong = || {
@@ -91,11 +97,7 @@ fn listen(properties: &mut Properties, address: &str) -> Result<(), Failure> {
             "--listen '{address}': expected HOST:PORT, such as localhost:9092"
         ))
     };
-    let (host, port) = match address.rsplit_once(':') {
-        Some((host, port)) => (host, port),
-        None => ("localhost", address),
-    };
-    port.parse::<u16>().map_err(|_| wrong())?;
+    let (host, port) = host_and_port(address, "localhost").ok_or_else(wrong)?;
     if host.contains([' ', ',', '/']) {
         return Err(wrong());
     }

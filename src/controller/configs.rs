@@ -99,14 +99,7 @@ impl ConfigChange {
         kind: ConfigKind,
         before: &Overrides,
     ) -> Result<Overrides, AlterConfigsError> {
-        let mut after = before.clone();
-        for (name, value) in self.changed(kind, before)? {
-            match value {
-                Some(value) => after.insert(name, value),
-                None => after.remove(&name),
-            };
-        }
-        Ok(after)
+        Ok(with(before, &self.changed(kind, before)?))
     }
 
     /// Every key that is touched, with its new text; `None` takes it away.
@@ -146,6 +139,7 @@ fn plan(
     let resource = &asked.resource;
     let before = image.config_of(resource.kind, &resource.name);
     let mut changed = asked.change.changed(resource.kind, &before)?;
+    let after = with(&before, &changed);
     // A broker reloads files behind its keys whenever one is written, even with the same value.
     if resource.kind != ConfigKind::Broker {
         changed.retain(|(name, value)| before.get(name) != value.as_ref());
@@ -162,7 +156,6 @@ fn plan(
             return Err(AlterConfigsError::ValueTooLong);
         }
     }
-    let after = asked.change.applied_to(resource.kind, &before)?;
     check_values(resource, config, &after)?;
     check_exists(image, resource)?;
     let clears_elr = elr && changed.iter().any(|(name, _)| name == MIN_INSYNC_REPLICAS);
@@ -185,6 +178,18 @@ fn plan(
         records.push(ClearElrRecord { topic_name }.into());
     }
     Ok(records)
+}
+
+/// `before` with these keys set, or taken away.
+fn with(before: &Overrides, changed: &[(String, Option<String>)]) -> Overrides {
+    let mut after = before.clone();
+    for (name, value) in changed {
+        match value {
+            Some(value) => after.insert(name.clone(), value.clone()),
+            None => after.remove(name),
+        };
+    }
+    after
 }
 
 fn changed_keys(

@@ -8,22 +8,20 @@ mod request;
 
 pub use exposition::{Exposition, Kind};
 
-use crate::runtime::{Listener, More, Runtime, Stream, sleep_until};
+use crate::runtime::{Listener, More, Runtime, Stream, next_connection, sleep_until, write_all};
 use bytes::BytesMut;
 use request::{Request, Unread};
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
-use tracing::{debug, warn};
+use tracing::debug;
 
 /// How long a client may take to ask and to read.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Clients served at a time; more wait.
 const CLIENTS_MAX: usize = 8;
-/// How long the accept loop rests when the process has no file descriptor left.
-const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
 
 /// What there is to tell of a broker.
 pub trait Pages: Send + Sync + 'static {
@@ -39,20 +37,7 @@ pub fn serve(runtime: &Runtime, listener: Box<dyn Listener>, pages: Arc<dyn Page
     let (runtime, places) = (runtime.clone(), Arc::new(Semaphore::new(CLIENTS_MAX)));
     let tasks = runtime.tasks.clone();
     tasks.spawn(async move {
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                () = runtime.tasks.stopping() => return,
-                accepted = listener.accept() => accepted,
-            };
-            let mut stream = match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    warn!(%error, "could not accept a connection for the HTTP pages");
-                    sleep_until(runtime.clock.monotonic() + ACCEPT_BACK_OFF).await;
-                    continue;
-                }
-            };
+        while let Some((mut stream, _)) = next_connection(&runtime, "HTTP", &*listener).await {
             let Ok(place) = places.clone().acquire_owned().await else {
                 return;
             };
@@ -95,17 +80,7 @@ async fn exchange(
             return Ok(());
         }
     };
-    let bytes = answer.bytes();
-    let mut rest = &bytes[..];
-    while !rest.is_empty() {
-        let sent =
-            poll_fn(|cx| stream.poll_write(cx, &[IoSlice::new(rest)], More::Nothing)).await?;
-        if sent == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        rest = &rest[sent..];
-    }
-    Ok(())
+    write_all(stream, &answer.bytes(), More::Nothing).await
 }
 
 async fn answer(request: &Request, runtime: &Runtime, pages: Arc<dyn Pages>) -> Answer {

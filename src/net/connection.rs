@@ -7,10 +7,10 @@
 use super::buffers::{Buffers, READ_BYTES};
 use super::framing::{self, FrameError, Next};
 use super::service::{CloseReason, Peer, Served, Service};
-use crate::runtime::{Instant, More, Reply, Stream};
+use crate::runtime::{Instant, More, Reply, Stream, write_all};
 use bytes::{Bytes, BytesMut};
 use std::future::{Future, poll_fn};
-use std::io::{self, IoSlice};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -263,20 +263,13 @@ impl Connection {
             return Ok(());
         }
         let stream = &mut self.stream;
-        for (mut bytes, file) in self.outbox.pieces() {
+        for (bytes, file) in self.outbox.pieces() {
             let more = if file.is_some_and(|slice| slice.len > 0) {
                 More::Follows
             } else {
                 More::Nothing
             };
-            while !bytes.is_empty() {
-                let sent =
-                    poll_fn(|cx| stream.poll_write(cx, &[IoSlice::new(bytes)], more)).await?;
-                if sent == 0 {
-                    return Err(io::Error::from(io::ErrorKind::WriteZero).into());
-                }
-                bytes = &bytes[sent..];
-            }
+            write_all(&mut **stream, bytes, more).await?;
             let Some(slice) = file else { continue };
             let mut sent = 0;
             while sent < slice.len {

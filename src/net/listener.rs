@@ -4,7 +4,7 @@ use super::admission::{Admission, ConnectionLimits, Place};
 use super::buffers::Buffers;
 use super::connection::{Activity, Connection, Ended, PERMIT_BYTES, Shared};
 use super::service::{Peer, Service};
-use crate::runtime::{Instant, Listener, Runtime, Stream, sleep_until};
+use crate::runtime::{Instant, Listener, Runtime, Stream, next_connection, sleep_until};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,10 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
-
-/// How long the accept loop rests when the process has no file descriptor left.
-const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
+use tracing::{debug, error, info};
 
 /// What connections may cost.
 #[derive(Clone, Debug)]
@@ -85,20 +82,9 @@ impl Acceptor {
     pub fn listen(&self, name: Arc<str>, listener: Box<dyn Listener>) {
         let acceptor = self.clone();
         self.runtime.tasks.spawn(async move {
-            loop {
-                let accepted = tokio::select! {
-                    biased;
-                    () = acceptor.runtime.tasks.stopping() => return,
-                    accepted = listener.accept() => accepted,
-                };
-                match accepted {
-                    Ok((stream, addr)) => acceptor.admit(&name, stream, addr).await,
-                    Err(error) => {
-                        // Out of descriptors, most likely: those who are connected go on.
-                        warn!(listener = %name, %error, "could not accept a connection");
-                        sleep_until(acceptor.runtime.clock.monotonic() + ACCEPT_BACK_OFF).await;
-                    }
-                }
+            let runtime = &acceptor.runtime;
+            while let Some((stream, addr)) = next_connection(runtime, &name, &*listener).await {
+                acceptor.admit(&name, stream, addr).await;
             }
         });
     }

@@ -73,7 +73,8 @@ impl Replicas {
             writing_log_starts: Mutex::default(),
         });
         let now = replicas.runtime.clock.wall();
-        let config_of = |partition: &TopicPartition| replicas.log_config_of(&image, partition);
+        let config_of =
+            |partition: &TopicPartition| replicas.log_config_of(&image, &partition.topic);
         let threads = replicas.config.load().config.logs.recovery_threads_per_dir as usize;
         let loaded = replicas.logs.load(now, threads, config_of).await?;
         for partition in &loaded.offline {
@@ -262,7 +263,7 @@ impl Replicas {
         if !state.replicas.contains(&self.node) {
             return None;
         }
-        let config = self.log_config_of(image, &name);
+        let config = self.log_config_of(image, &name.topic);
         let now = self.runtime.clock.wall();
         let log = match loaded.remove(&name) {
             Some(loaded) => loaded.log,
@@ -333,21 +334,22 @@ impl Replicas {
 
     /// Has the open logs of a topic obey what is set now.
     fn reconfigure(&self, topic: &HostedTopic, image: &MetadataImage) {
+        let config = self.log_config_of(image, &topic.name);
         for partition in topic.partitions.iter().flatten() {
-            partition.configure(self.log_config_of(image, partition.name()));
+            partition.configure(config.clone());
         }
     }
 
-    fn log_config_of(&self, image: &MetadataImage, partition: &TopicPartition) -> LogConfig {
-        let overrides = image.topic_config(partition.topic.as_str());
+    fn log_config_of(&self, image: &MetadataImage, topic: &TopicName) -> LogConfig {
+        let overrides = image.topic_config(topic.as_str());
         let broker = self.config.load().config.clone();
         let defaults = &broker.topic_defaults;
-        let topic = TopicConfig::resolve(defaults, &overrides).unwrap_or_else(|error| {
+        let config = TopicConfig::resolve(defaults, &overrides).unwrap_or_else(|error| {
             // Checked before it was recorded; another release may have had other ranges.
-            warn!(topic = %partition.topic, %error, "ignored a topic's configuration");
+            warn!(%topic, %error, "ignored a topic's configuration");
             defaults.clone()
         });
-        log_config(&topic, broker.logs.producer_id_expiration_ms)
+        log_config(&config, broker.logs.producer_id_expiration_ms)
     }
 }
 

@@ -22,7 +22,7 @@ pub use disk::{
     write_whole,
 };
 pub use loggers::{LogLevel, Loggers, NoLoggers, ROOT_LOGGER};
-pub use net::{Listener, More, Net, Stream};
+pub use net::{Listener, More, Net, Stream, next_connection, write_all};
 pub use reply::{FrameStart, Reply};
 pub use rng::Rng;
 pub use tasks::{Blocking, Tasks};

@@ -1,12 +1,14 @@
 //! Sockets.
 
-use super::File;
+use super::{File, Runtime, sleep_until};
 use bytes::BytesMut;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
+use tracing::warn;
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -62,4 +64,42 @@ pub trait Stream: Send + 'static {
         position: u64,
         len: usize,
     ) -> Poll<io::Result<usize>>;
+}
+
+/// How long an accept loop rests when the process has no file descriptor left.
+const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
+
+/// The next connection on a listener, whatever it takes; `None` once the runtime's tasks are told to stop.
+pub async fn next_connection(
+    runtime: &Runtime,
+    name: &str,
+    listener: &dyn Listener,
+) -> Option<(Box<dyn Stream>, SocketAddr)> {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = runtime.tasks.stopping() => return None,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok(connection) => return Some(connection),
+            Err(error) => {
+                // Out of descriptors, most likely: those who are connected go on.
+                warn!(listener = name, %error, "could not accept a connection");
+                sleep_until(runtime.clock.monotonic() + ACCEPT_BACK_OFF).await;
+            }
+        }
+    }
+}
+
+/// Writes all of `bytes`.
+pub async fn write_all(stream: &mut dyn Stream, mut bytes: &[u8], more: More) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let sent = poll_fn(|cx| stream.poll_write(cx, &[IoSlice::new(bytes)], more)).await?;
+        if sent == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        bytes = &bytes[sent..];
+    }
+    Ok(())
 }
