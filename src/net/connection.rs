@@ -19,10 +19,11 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Answers gathered before they are sent although more requests wait in the buffer.
-const REPLY_BYTES_MAX: u64 = 256 * 1024;
-/// Requests handled before other connections get their turn on this thread.
+/// Requests handled before their answers are sent and other connections get their turn on this thread.
 const TURN_REQUESTS_MAX: u32 = 32;
+/// The same in bytes of requests and answers: two hundred connections that ask for much and read little
+/// would otherwise have everybody else wait for seconds.
+const TURN_BYTES_MAX: u64 = 64 * 1024;
 /// File bytes given to the kernel in one call: about 30 µs, so that one reader delays no other.
 const SEND_FILE_BYTES_MAX: usize = 256 * 1024;
 /// How long a large frame, for which memory was taken, may bring no byte.
@@ -88,6 +89,19 @@ pub(super) enum Ended {
     Panicked,
 }
 
+/// What was done since other connections had their turn.
+#[derive(Default)]
+struct Turn {
+    requests: u32,
+    bytes: u64,
+}
+
+impl Turn {
+    fn is_over(&self) -> bool {
+        self.requests >= TURN_REQUESTS_MAX || self.bytes >= TURN_BYTES_MAX
+    }
+}
+
 pub(super) struct Connection {
     stream: Box<dyn Stream>,
     peer: Peer,
@@ -131,30 +145,30 @@ impl Connection {
     }
 
     async fn serve_all(&mut self) -> Result<std::convert::Infallible, Ended> {
-        let mut turn = 0;
+        let mut turn = Turn::default();
         loop {
             match framing::next(&mut self.inbox, self.shared.frame_bytes_max)? {
                 Next::Whole(frame) => {
+                    turn.requests += 1;
+                    turn.bytes += frame.len() as u64;
+                    let waiting = self.outbox.len();
                     self.handle(frame).await?;
-                    turn += 1;
-                    if turn >= TURN_REQUESTS_MAX {
-                        turn = 0;
+                    turn.bytes += self.outbox.len().saturating_sub(waiting);
+                    if turn.is_over() {
+                        turn = Turn::default();
                         self.flush().await?;
                         tokio::task::yield_now().await;
-                    } else if self.outbox.len() >= REPLY_BYTES_MAX {
-                        self.flush().await?;
                     }
                 }
-                Next::Incomplete { missing, frame } if frame <= WAITING_BYTES_MAX => {
+                Next::Incomplete { missing, frame } => {
+                    turn = Turn::default();
                     self.flush().await?;
-                    turn = 0;
-                    self.wait().await?;
-                    self.fill(missing, READ_BYTES).await?;
-                }
-                Next::Incomplete { frame, .. } => {
-                    self.flush().await?;
-                    turn = 0;
-                    self.handle_large(frame).await?;
+                    if frame <= WAITING_BYTES_MAX {
+                        self.wait().await?;
+                        self.fill(missing, READ_BYTES).await?;
+                    } else {
+                        self.handle_large(frame).await?;
+                    }
                 }
             }
         }
@@ -166,7 +180,14 @@ impl Connection {
         let permits = u32::try_from(frame.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX);
         let permits = permits.min(self.shared.request_memory_permits);
         let shared = self.shared.clone();
-        let permit = shared.request_memory.acquire_many(permits).await;
+        let at_once = shared.request_memory.try_acquire_many(permits);
+        let permit = match at_once {
+            Ok(permit) => Ok(permit),
+            Err(_) => {
+                self.give_up_buffers();
+                shared.request_memory.acquire_many(permits).await
+            }
+        };
         while self.inbox.len() < frame {
             let missing = frame - self.inbox.len();
             // Behind a frame that fits the buffer anyway, the next ones may come along.
@@ -204,16 +225,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits until there is something to read. Buffers are given up meanwhile, but for the few bytes
-    /// that have come of a frame.
+    /// Waits until there is something to read.
     async fn wait(&mut self) -> Result<(), Ended> {
         let at_once = poll_fn(|cx| Poll::Ready(self.stream.poll_readable(cx))).await;
         if at_once.is_pending() {
-            let came = BytesMut::from(&self.inbox[..]);
-            self.shared
-                .buffers
-                .give(std::mem::replace(&mut self.inbox, came));
-            self.outbox.clear(WAITING_BYTES_MAX);
+            self.give_up_buffers();
             poll_fn(|cx| self.stream.poll_readable(cx)).await?;
         }
         if at_once.is_pending() || self.inbox.capacity() == 0 {
@@ -222,6 +238,14 @@ impl Connection {
             self.inbox = buffer;
         }
         Ok(())
+    }
+
+    /// Before it waits: nothing is to be sent, and of the buffer only what has come is kept.
+    fn give_up_buffers(&mut self) {
+        let came = BytesMut::from(&self.inbox[..]);
+        let buffer = std::mem::replace(&mut self.inbox, came);
+        self.shared.buffers.give(buffer);
+        self.outbox.clear(WAITING_BYTES_MAX);
     }
 
     async fn handle(&mut self, frame: Bytes) -> Result<(), Ended> {
