@@ -29,6 +29,14 @@ pub struct LogConfig {
     pub retention_ms: i64,
     pub retention_bytes: i64,
     pub cleanup: CleanupPolicy,
+    /// Compaction leaves segments with younger records as they are.
+    pub min_compaction_lag_ms: i64,
+    /// Records older than this are compacted whatever the ratio.
+    pub max_compaction_lag_ms: i64,
+    /// The log is compacted once more than this part of it is dirty, 0 to 1.
+    pub min_cleanable_dirty_ratio: f64,
+    /// How long tombstones and transaction markers stay after the compaction that met them first.
+    pub delete_retention_ms: i64,
     /// Sync after this many records. `i64::MAX`: leave it to the operating system.
     pub flush_messages: i64,
     pub flush_ms: i64,
@@ -60,6 +68,10 @@ impl Default for LogConfig {
                 delete: true,
                 compact: false,
             },
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            min_cleanable_dirty_ratio: 0.5,
+            delete_retention_ms: 24 * HOUR_MS,
             flush_messages: i64::MAX,
             flush_ms: i64::MAX,
             file_delete_delay_ms: 60_000,

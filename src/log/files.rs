@@ -17,6 +17,9 @@ pub(super) const CLEANED: &str = ".cleaned";
 /// Output of a compaction that did: takes the place of what it was made from.
 pub(super) const SWAP: &str = ".swap";
 
+/// What a segment consists of; all but the first may be missing.
+pub(super) const SEGMENT_FILES: [&str; 4] = [LOG, OFFSET_INDEX, TIME_INDEX, TXN_INDEX];
+
 pub(super) const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
 pub(super) const PARTITION_METADATA: &str = "partition.metadata";
 
@@ -26,6 +29,13 @@ const DIR_NAME_LEN_MAX: usize = 255;
 /// `<20-digit offset><suffix>`.
 pub(super) fn named(dir: &Path, offset: Offset, suffix: &str) -> PathBuf {
     dir.join(format!("{:020}{suffix}", offset.0))
+}
+
+/// `path` with one of the endings that files have in passing.
+pub(super) fn marked(path: &Path, ending: &str) -> PathBuf {
+    let mut marked = path.to_owned().into_os_string();
+    marked.push(ending);
+    marked.into()
 }
 
 /// The offset in `name`, if it is one followed by exactly `suffix`.
@@ -96,6 +106,15 @@ pub(super) fn replace_unsynced(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io
     let file = disk.open(&temporary, Open::Truncate)?;
     file.write_at(&mut [IoSlice::new(bytes)], 0)?;
     disk.rename(&temporary, path)
+}
+
+/// Renames a file that need not be there. Gives whether it was.
+pub(super) fn rename_if_there(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<bool> {
+    match disk.rename(from, to) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Removes a file that need not be there.

@@ -9,7 +9,7 @@ use super::producers::{ActiveProducer, EndedTransaction, Producers, Verdict, sna
 use super::recovery::{self, Recovered};
 use super::segment::{IndexLimits, Segment};
 use super::space::Reserved;
-use super::view::{LogView, NO_UNSTABLE, Shared};
+use super::view::{LogView, NEVER_CLEANED, NO_UNSTABLE, Shared};
 use crate::record::control::{self, ControlRecord, EndMarker, TransactionResult};
 use crate::record::{BATCH_HEADER_LEN, Batch, BatchHeader, Batches, ValidBatch};
 use crate::runtime::{Disk, Open, Rng, Runtime, read_exact_at};
@@ -44,9 +44,9 @@ pub struct Opening {
     pub recovery_point: Offset,
     pub log_start: Offset,
     pub high_watermark: Offset,
-    /// Everything below was compacted, says the checkpoint, so offsets may be missing there even if the
-    /// topic is not compacted any more.
-    pub cleaned_end: Offset,
+    /// Everything below was compacted, says the checkpoint. Offsets may be missing in the whole log then,
+    /// even if the topic is not compacted any more.
+    pub cleaned_end: Option<Offset>,
     /// The wall clock.
     pub now: Timestamp,
     pub health: Arc<Health>,
@@ -63,7 +63,7 @@ impl Opening {
             recovery_point: Offset::ZERO,
             log_start: Offset::ZERO,
             high_watermark: Offset::ZERO,
-            cleaned_end: Offset::ZERO,
+            cleaned_end: None,
             now,
             health: Arc::default(),
             trash: Arc::default(),
@@ -185,7 +185,7 @@ impl Log {
             recovery_point: _,
             log_start: _,
             high_watermark,
-            cleaned_end: _,
+            cleaned_end,
             now,
             health,
             trash,
@@ -211,6 +211,7 @@ impl Log {
             high_watermark: AtomicI64::new(high_watermark.0),
             first_unstable: AtomicI64::new(NO_UNSTABLE),
             recovery_point: AtomicI64::new(recovery_point.0),
+            cleaned_end: AtomicI64::new(cleaned_end.map_or(NEVER_CLEANED, |end| end.0)),
             closed: AtomicBool::new(false),
             epochs: RwLock::new(epochs),
             health,
@@ -663,7 +664,7 @@ impl Log {
         self.config.segment_bytes.min(RELATIVE_OFFSET_MAX as u64)
     }
 
-    fn index_limits(&self) -> IndexLimits {
+    pub(super) fn index_limits(&self) -> IndexLimits {
         IndexLimits {
             interval_bytes: self.config.index_interval_bytes,
             file_bytes: self.config.segment_index_bytes,

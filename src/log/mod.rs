@@ -8,6 +8,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
+mod cleaner;
 mod config;
 mod crc_scan;
 mod epochs;
@@ -29,6 +30,10 @@ mod space;
 mod truncation;
 mod view;
 
+pub use cleaner::{
+    Cleanable, Cleaning, CleaningError, CleaningLimits, CleaningStats, FilterError, MapLimits,
+    Progress, Replaced, Replacement,
+};
 pub use config::{CleanupPolicy, LogConfig};
 pub use epochs::{EpochEnd, EpochStart};
 pub use errors::{

@@ -163,7 +163,7 @@ impl Loader<'_> {
                 break;
             };
             let next = segments.get(at + 1).map(|next| next.base);
-            if at > first_unsure && self.is_gapless(segment.base) {
+            if at > first_unsure && self.is_gapless() {
                 let end = at.checked_sub(1).and_then(|before| segments.get(before));
                 if end.is_some_and(|before| before.end() != segment.base) {
                     // The end of the one before was lost, or this one was dropped and came back.
@@ -206,9 +206,9 @@ impl Loader<'_> {
         Ok(producers)
     }
 
-    /// Whether the batch at `offset` begins where the one before ends: only compaction leaves gaps.
-    fn is_gapless(&self, offset: Offset) -> bool {
-        !self.opening.config.cleanup.compact && offset >= self.opening.cleaned_end
+    /// Whether every batch begins where the one before ends: only compaction leaves gaps.
+    fn is_gapless(&self) -> bool {
+        !self.opening.config.cleanup.compact && self.opening.cleaned_end.is_none()
     }
 
     fn remove_from(&mut self, segments: &mut Vec<Arc<Segment>>, at: usize) -> io::Result<()> {
@@ -263,8 +263,7 @@ impl Loader<'_> {
                 // Whole batches, but of another past of this log: a power loss kept some of the writes
                 // from before a truncation and some from after it.
                 Step::Batch { position, header }
-                    if header.base_offset != segment.end()
-                        && self.is_gapless(header.base_offset) =>
+                    if header.base_offset != segment.end() && self.is_gapless() =>
                 {
                     Step::Bad {
                         position,

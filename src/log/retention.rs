@@ -1,12 +1,30 @@
 //! What a log forgets: old segments, and records that DeleteRecords was asked to drop.
 
 use super::errors::{AboveHighWatermark, StorageError};
+use super::files;
 use super::log::Log;
 use super::segment::Segment;
+use super::view::LogView;
+use crate::runtime::Disk;
 use crate::types::{Offset, Timestamp};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+/// The largest timestamp of a segment's records. Records without timestamps are as old as their file.
+pub(super) fn newest_timestamp(
+    segment: &Segment,
+    view: &LogView,
+    disk: &dyn Disk,
+) -> io::Result<Timestamp> {
+    match segment.max_timestamp() {
+        Some(max) if max.timestamp > Timestamp::NONE => Ok(max.timestamp),
+        _ => {
+            let path = files::named(view.dir(), segment.base, files::LOG);
+            Ok(disk.metadata(&path)?.modified)
+        }
+    }
+}
 
 impl Log {
     /// Deletes the segments that the topic's limits no longer allow: those below the log's start, then
@@ -33,15 +51,9 @@ impl Log {
             let view = self.view();
             let disk = self.disk.clone();
             deleted += self.delete_while(now, |segment, _| {
-                let newest = match segment.max_timestamp() {
-                    Some(max) if max.timestamp > Timestamp::NONE => max.timestamp,
-                    // Records without timestamps are as old as their file.
-                    _ => {
-                        let path = super::files::named(view.dir(), segment.base, super::files::LOG);
-                        disk.metadata(&path)?.modified
-                    }
-                };
-                Ok(now.ms_since(newest) > retention_ms)
+                // One that compaction has emptied holds nothing back.
+                Ok(segment.size() == 0
+                    || now.ms_since(newest_timestamp(segment, &view, &*disk)?) > retention_ms)
             })?;
         }
         Ok(deleted)

@@ -11,7 +11,7 @@ use crate::types::{Offset, Timestamp};
 use parking_lot::RwLock;
 use std::collections::VecDeque;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The newest batches whose places are kept in memory. A consumer that is less than this far behind is
@@ -135,6 +135,16 @@ impl Segment {
         })
     }
 
+    /// The same segment, whose files are to have the names that `name` makes of their suffixes.
+    pub(super) fn renamed(self, name: impl Fn(&str) -> PathBuf) -> Segment {
+        Segment {
+            aborted: self.aborted.renamed(name(files::TXN_INDEX)),
+            offset_file: self.offset_file.renamed(name(files::OFFSET_INDEX)),
+            time_file: self.time_file.renamed(name(files::TIME_INDEX)),
+            ..self
+        }
+    }
+
     /// Takes the files as they are. `false` if the indexes cannot be those of the log file.
     pub(super) fn trust(&self, size: u64, end: Offset) -> io::Result<bool> {
         let offsets = SparseIndex::<OffsetEntry>::load(self.base, &self.offset_file)?;
@@ -239,6 +249,12 @@ impl Segment {
     /// Largest timestamp and the last offset of the first batch that has it; `None` if no record has one.
     pub(super) fn max_timestamp(&self) -> Option<TimeEntry> {
         self.growing.read().max_timestamp
+    }
+
+    /// Bytes of the offset index and of the time index.
+    pub(super) fn index_sizes(&self) -> (u64, u64) {
+        let growing = self.growing.read();
+        (growing.offsets.size(), growing.times.size())
     }
 
     pub(super) fn index_is_full(&self, limits: IndexLimits) -> bool {

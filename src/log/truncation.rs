@@ -7,9 +7,9 @@ use super::producers::Producers;
 use super::recovery;
 use super::segment::Segment;
 use super::space::Reserved;
+use super::view::NEVER_CLEANED;
 use crate::types::{Offset, Timestamp};
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -75,6 +75,9 @@ impl Log {
         self.shared.log_end.store(at.0, Ordering::Release);
         self.shared.high_watermark.store(at.0, Ordering::Release);
         self.shared.recovery_point.store(at.0, Ordering::Release);
+        self.shared
+            .cleaned_end
+            .store(NEVER_CLEANED, Ordering::Release);
         let newest_first: Vec<Arc<Segment>> = old.iter().rev().cloned().collect();
         self.discard(&newest_first, now);
         self.remove_snapshots(|_| true)?;
@@ -91,13 +94,13 @@ impl Log {
         Ok(())
     }
 
-    /// A cut that stops half way leaves ends and files that do not agree, so it takes the directory
+    /// A change that stops half way leaves ends and files that do not agree, so it takes the directory
     /// offline; the next start finds the log's end anew.
-    fn or_offline(
+    pub(super) fn or_offline<T>(
         &mut self,
-        cut: impl FnOnce(&mut Log) -> io::Result<()>,
-    ) -> Result<(), StorageError> {
-        let done = cut(self);
+        change: impl FnOnce(&mut Log) -> io::Result<T>,
+    ) -> Result<T, StorageError> {
+        let done = change(self);
         if let Err(error) = &done {
             self.shared.health.fail(self.log_dir(), error);
         }
@@ -110,6 +113,7 @@ impl Log {
             &self.shared.log_start,
             &self.shared.high_watermark,
             &self.shared.recovery_point,
+            &self.shared.cleaned_end,
             &self.shared.log_end,
         ] {
             if bound.load(Ordering::Relaxed) > end.0 {
@@ -133,31 +137,32 @@ impl Log {
     /// counts on them, so a failure is only told. In the order given: if the broker dies in between, no
     /// hole may be left in the log.
     pub(super) fn discard(&mut self, segments: &[Arc<Segment>], now: Timestamp) {
-        const SUFFIXES: [&str; 5] = [
-            files::LOG,
-            files::OFFSET_INDEX,
-            files::TIME_INDEX,
-            files::TXN_INDEX,
-            files::SNAPSHOT,
-        ];
-        let due = now.plus_ms(self.config.file_delete_delay_ms);
         for segment in segments {
             // The batches first: without them the rest is removed at the next start, but a segment that
             // had lost some of the rest would be trusted.
-            for suffix in SUFFIXES {
-                let path = files::named(&self.shared.dir, segment.base, suffix);
-                let mut aside = path.clone().into_os_string();
-                aside.push(files::DELETED);
-                let aside = PathBuf::from(aside);
-                match self.disk.rename(&path, &aside) {
-                    Ok(()) => self.trash.put(due, aside),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => {
-                        tracing::warn!(path = %path.display(), %error, "could not delete");
-                    }
+            for suffix in files::SEGMENT_FILES.iter().chain(&[files::SNAPSHOT]) {
+                if let Err(error) = self.set_aside(segment.base, suffix, now) {
+                    let base = segment.base.0;
+                    tracing::warn!(partition = %self.partition(), base, suffix, %error, "could not delete");
                 }
             }
         }
+    }
+
+    /// Takes one file out of the way, if it is there: renamed now, removed after the delay.
+    pub(super) fn set_aside(
+        &mut self,
+        base: Offset,
+        suffix: &str,
+        now: Timestamp,
+    ) -> io::Result<()> {
+        let path = files::named(&self.shared.dir, base, suffix);
+        let aside = files::marked(&path, files::DELETED);
+        if files::rename_if_there(&*self.disk, &path, &aside)? {
+            let due = now.plus_ms(self.config.file_delete_delay_ms);
+            self.trash.put(due, aside);
+        }
         self.dir_changed = true;
+        Ok(())
     }
 }

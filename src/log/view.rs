@@ -3,7 +3,7 @@
 use super::epochs::{EpochEnd, EpochStart, Epochs};
 use super::errors::ReadError;
 use super::health::Health;
-use super::index::AbortedTransaction;
+use super::index::{AbortedEntry, AbortedTransaction};
 use super::scan::HeaderScan;
 use super::segment::Segment;
 use crate::record::{Batch, BatchHeader, DecodeLimits};
@@ -20,6 +20,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 /// No transaction is open.
 pub(super) const NO_UNSTABLE: i64 = i64::MAX;
 
+/// Compaction has not touched the log.
+pub(super) const NEVER_CLEANED: i64 = -1;
+
 /// What the writer shares with readers.
 pub(super) struct Shared {
     pub(super) partition: TopicPartition,
@@ -33,6 +36,8 @@ pub(super) struct Shared {
     pub(super) first_unstable: AtomicI64,
     /// Everything below is on disk.
     pub(super) recovery_point: AtomicI64,
+    /// Everything below was compacted, or [`NEVER_CLEANED`].
+    pub(super) cleaned_end: AtomicI64,
     /// The log was closed cleanly; nothing is appended any more.
     pub(super) closed: AtomicBool,
     /// Changed at most once per leader, read by followers and consumers that check their position.
@@ -121,9 +126,19 @@ impl LogView {
         Offset(self.0.recovery_point.load(Ordering::Acquire))
     }
 
+    /// Everything below was compacted; `None` if compaction has not touched the log.
+    pub fn cleaned_end(&self) -> Option<Offset> {
+        let end = self.0.cleaned_end.load(Ordering::Acquire);
+        (end != NEVER_CLEANED).then_some(Offset(end))
+    }
+
     /// Whether the log directory still works.
     pub fn is_online(&self) -> bool {
         self.0.health.is_online()
+    }
+
+    pub(super) fn health(&self) -> &Arc<Health> {
+        &self.0.health
     }
 
     /// Whether the log was closed cleanly.
@@ -243,6 +258,21 @@ impl LogView {
         from: Offset,
         upper: Offset,
     ) -> io::Result<Vec<AbortedTransaction>> {
+        let entries = self.aborted_entries(from, upper)?.into_iter();
+        Ok(entries
+            .map(|entry| AbortedTransaction {
+                producer: entry.producer,
+                first: entry.first,
+            })
+            .collect())
+    }
+
+    /// The same as the index has them.
+    pub(super) fn aborted_entries(
+        &self,
+        from: Offset,
+        upper: Offset,
+    ) -> io::Result<Vec<AbortedEntry>> {
         let mut found = Vec::new();
         let segments = self.0.segments.load();
         for segment in segments.iter().skip(floor(&segments, from)) {
@@ -251,10 +281,7 @@ impl LogView {
             }
             for entry in segment.aborted.read()? {
                 if entry.last >= from && entry.first < upper {
-                    found.push(AbortedTransaction {
-                        producer: entry.producer,
-                        first: entry.first,
-                    });
+                    found.push(entry);
                 }
                 if entry.last_stable >= upper {
                     return Ok(found);

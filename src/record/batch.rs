@@ -143,6 +143,11 @@ impl Attributes {
         self.with(Attributes::CONTROL, is)
     }
 
+    #[must_use]
+    pub fn with_delete_horizon(self, is: bool) -> Attributes {
+        self.with(Attributes::DELETE_HORIZON, is)
+    }
+
     fn with(self, bit: i16, is: bool) -> Attributes {
         Attributes(if is { self.0 | bit } else { self.0 & !bit })
     }
@@ -235,6 +240,12 @@ impl BatchHeader {
 
     pub fn has_producer(&self) -> bool {
         self.producer_id.0 >= 0
+    }
+
+    /// From when on compaction may take the batch's tombstones, or its transaction marker (KIP-534).
+    pub fn delete_horizon(&self) -> Option<Timestamp> {
+        let has = self.attributes.has_delete_horizon();
+        has.then_some(self.base_timestamp)
     }
 
     /// The sequence number of the last record, wrapping from 2147483647 to 0; −1 if there are none.

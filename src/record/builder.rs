@@ -4,6 +4,7 @@ use super::batch::{Attributes, BATCH_HEADER_LEN, BatchHeader, MAGIC_V2, Timestam
 use super::compression::{Compression, compress};
 use super::valid::{Origin, ValidBatch};
 use super::varint;
+use super::walk::RawRecord;
 use crate::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 use bytes::Bytes;
 use std::io;
@@ -171,30 +172,45 @@ impl BatchBuilder {
     }
 }
 
-/// Appends one record; see [`super::walk::RawRecord`] for the bytes.
+/// Appends one record; see [`RawRecord`] for the bytes.
 fn write_record(out: &mut Vec<u8>, timestamp_delta: i64, offset_delta: i32, record: NewRecord<'_>) {
+    let mut headers = Vec::new();
+    for (key, value) in record.headers {
+        write_nullable(&mut headers, Some(key));
+        write_nullable(&mut headers, *value);
+    }
+    let raw = RawRecord {
+        attributes: 0,
+        timestamp_delta,
+        offset_delta,
+        key: record.key,
+        value: record.value,
+        header_count: record.headers.len(),
+        headers: &headers,
+    };
+    write_raw(out, &raw);
+}
+
+/// Appends one record whose headers are encoded already.
+pub(super) fn write_raw(out: &mut Vec<u8>, record: &RawRecord<'_>) {
     let nullable_len =
         |bytes: Option<&[u8]>| bytes.map_or(1, |b| varint::len_i64(len_i64(b)) + b.len());
-    let mut len = 1
-        + varint::len_i64(timestamp_delta)
-        + varint::len_i64(i64::from(offset_delta))
+    let header_count = i64::try_from(record.header_count).unwrap_or(i64::MAX);
+    let len = 1
+        + varint::len_i64(record.timestamp_delta)
+        + varint::len_i64(i64::from(record.offset_delta))
         + nullable_len(record.key)
         + nullable_len(record.value)
-        + varint::len_i64(i64::try_from(record.headers.len()).unwrap_or(i64::MAX));
-    for (key, value) in record.headers {
-        len += nullable_len(Some(key)) + nullable_len(*value);
-    }
+        + varint::len_i64(header_count)
+        + record.headers.len();
     varint::write_i64(out, i64::try_from(len).unwrap_or(i64::MAX));
-    out.push(0);
-    varint::write_i64(out, timestamp_delta);
-    varint::write_i32(out, offset_delta);
+    out.push(record.attributes);
+    varint::write_i64(out, record.timestamp_delta);
+    varint::write_i32(out, record.offset_delta);
     write_nullable(out, record.key);
     write_nullable(out, record.value);
-    varint::write_i64(out, i64::try_from(record.headers.len()).unwrap_or(i64::MAX));
-    for (key, value) in record.headers {
-        write_nullable(out, Some(key));
-        write_nullable(out, *value);
-    }
+    varint::write_i64(out, header_count);
+    out.extend_from_slice(record.headers);
 }
 
 fn write_nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) {

@@ -14,6 +14,7 @@ mod batch;
 mod builder;
 mod compression;
 pub mod control;
+mod rebuild;
 mod records;
 mod valid;
 mod varint;
@@ -25,6 +26,7 @@ pub use batch::{
 };
 pub use builder::{BatchBuilder, BatchOptions, NewRecord, ProducerStamp};
 pub use compression::{Compression, DecodeError, DecodeLimits, compress, decompress};
+pub use rebuild::{RecordRef, Unpacked, emptied};
 pub use records::{Record, RecordHeader, Records};
 pub use valid::{
     InvalidBatch, Keys, Origin, ProduceRules, RecordError, RecordFault, TargetCompression,

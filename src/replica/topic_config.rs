@@ -9,7 +9,7 @@ use crate::record::{Codec, Compression, TargetCompression, TimestampType};
 pub(super) fn log_config(topic: &TopicConfig, producer_id_expiration_ms: u64) -> LogConfig {
     LogConfig {
         segment_bytes: u64::from(topic.segment_bytes),
-        segment_ms: topic.segment_ms,
+        segment_ms: topic.segment_ms_max(),
         segment_jitter_ms: topic.segment_jitter_ms,
         index_interval_bytes: u64::from(topic.index_interval_bytes),
         segment_index_bytes: u64::from(topic.segment_index_bytes),
@@ -19,6 +19,10 @@ pub(super) fn log_config(topic: &TopicConfig, producer_id_expiration_ms: u64) ->
             delete: topic.cleanup_policy.delete,
             compact: topic.cleanup_policy.compact,
         },
+        min_compaction_lag_ms: topic.min_compaction_lag_ms,
+        max_compaction_lag_ms: topic.max_compaction_lag_ms,
+        min_cleanable_dirty_ratio: topic.min_cleanable_dirty_ratio,
+        delete_retention_ms: topic.delete_retention_ms,
         flush_messages: topic.flush_messages.unwrap_or(i64::MAX),
         flush_ms: topic.flush_ms.unwrap_or(i64::MAX),
         file_delete_delay_ms: topic.file_delete_delay_ms,

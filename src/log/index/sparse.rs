@@ -32,6 +32,11 @@ impl LazyFile {
         }
     }
 
+    /// The same file, which is to be named `path` now.
+    pub(in crate::log) fn renamed(self, path: PathBuf) -> LazyFile {
+        LazyFile { path, ..self }
+    }
+
     /// The file, if it is there.
     pub(in crate::log) fn existing(&self) -> io::Result<Option<Arc<dyn File>>> {
         match self.open(Open::Write) {
@@ -94,6 +99,11 @@ impl<E: Entry> SparseIndex<E> {
 
     pub(in crate::log) fn len(&self) -> usize {
         self.flushed + self.tail.len()
+    }
+
+    /// Bytes of all entries.
+    pub(in crate::log) fn size(&self) -> u64 {
+        (self.len() * E::LEN) as u64
     }
 
     pub(in crate::log) fn last(&self) -> Option<E> {

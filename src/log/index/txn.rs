@@ -7,6 +7,7 @@ use crate::runtime::{File, read_exact_at};
 use crate::types::{Offset, ProducerId};
 use bytes::{Buf, BufMut};
 use std::io::{self, IoSlice};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -84,6 +85,14 @@ impl TxnIndex {
             file,
             entries: AtomicU32::new(entries),
         })
+    }
+
+    /// The same index, whose file is to be named `path` now.
+    pub(in crate::log) fn renamed(self, path: PathBuf) -> TxnIndex {
+        TxnIndex {
+            file: self.file.renamed(path),
+            ..self
+        }
     }
 
     pub(in crate::log) fn is_empty(&self) -> bool {

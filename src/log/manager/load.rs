@@ -155,7 +155,7 @@ impl LogManager {
                 recovery_point: at(&recovery_points),
                 log_start: at(&log_starts),
                 high_watermark: at(&high_watermarks),
-                cleaned_end: at(&cleaned_ends),
+                cleaned_end: cleaned_ends.get(&partition).copied(),
                 now,
                 health: directory.health.clone(),
                 trash: Arc::<Trash>::clone(&self.trash),

@@ -93,6 +93,14 @@ pub struct ActiveProducer {
     pub transaction_start: Option<Offset>,
 }
 
+/// The last thing that a producer wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LastRecord {
+    /// Of its newest batch; `None` if there was only a marker since its epoch began.
+    pub(super) offset: Option<Offset>,
+    pub(super) epoch: ProducerEpoch,
+}
+
 /// Why a producer may not write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProducerError {
@@ -281,6 +289,16 @@ impl Producers {
             coordinator_epoch: producer.coordinator_epoch,
             transaction_start: producer.transaction_start,
         })
+    }
+
+    pub(super) fn last_records(&self) -> HashMap<ProducerId, LastRecord> {
+        let last = |producer: &Producer| LastRecord {
+            offset: producer.batches.back().map(|batch| batch.last_offset),
+            epoch: producer.epoch,
+        };
+        (self.by_id.iter())
+            .map(|(id, producer)| (*id, last(producer)))
+            .collect()
     }
 
     fn restore(&mut self, id: ProducerId, producer: Producer) {

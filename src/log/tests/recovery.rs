@@ -283,7 +283,7 @@ fn offsets_that_compaction_took_are_not_missed_even_if_the_topic_is_compacted_no
         .unwrap();
     bed.fill(1, 1);
     let bed = bed.reopen_with(Shutdown::Unclean, |opening| {
-        opening.cleaned_end = Offset(21)
+        opening.cleaned_end = Some(Offset(0))
     });
     assert_eq!(bed.log.log_end(), Offset(23));
     let bed = bed.reopen_with(Shutdown::Unclean, |opening| {
