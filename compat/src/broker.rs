@@ -55,20 +55,21 @@ const STOP_SECONDS_MAX: u64 = 60;
 impl Broker {
     /// Starts a broker on an empty directory and a free port, and waits until it serves.
     pub(crate) fn start(kind: Kind, dir: &Path) -> Checked<Broker> {
-        Broker::start_with(kind, &[], dir)
+        Broker::start_with(kind, &[], None, dir)
     }
 
-    /// The same, with other settings than a user's first broker has.
+    /// The same, with other settings than a user's first broker has, and on this port.
     pub(crate) fn start_with(
         kind: Kind,
         settings: &'static Settings,
+        port: Option<u16>,
         dir: &Path,
     ) -> Checked<Broker> {
         if dir.exists() {
             std::fs::remove_dir_all(dir)?;
         }
         std::fs::create_dir_all(dir)?;
-        let (port, controller_port) = match &kind {
+        let (free, controller_port) = match &kind {
             Kind::Ottla { .. } => (0, 0),
             Kind::Kafka { .. } => (free_port()?, free_port()?),
         };
@@ -76,7 +77,7 @@ impl Broker {
             kind,
             settings,
             dir: dir.to_owned(),
-            port,
+            port: port.unwrap_or(free),
             controller_port,
             child: None,
         };

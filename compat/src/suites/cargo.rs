@@ -1,14 +1,70 @@
 //! Suites that are published as crates: where cargo keeps the source of a pinned crate, the test
-//! binaries built from it, and what they print.
+//! binaries built from it, one process for each of their tests, and what it prints.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Ended, Rows};
+use super::{Company, Ended, Job, Rows};
+use crate::broker::Settings;
 use crate::checks::{Checked, Failure};
+use crate::clients::{Places, once, run};
 use crate::results::Outcome;
+
+/// A crate whose integration tests are a suite.
+pub(super) struct Crate {
+    pub(super) name: &'static str,
+    pub(super) version: &'static str,
+    /// The manifest below `compat/` that pins it.
+    pub(super) pins: &'static str,
+    /// What has to be changed to build it, a file below `compat/`.
+    pub(super) patch: Option<&'static str>,
+    pub(super) broker: &'static Settings,
+    /// The variable of the environment that tells the tests the broker's address.
+    pub(super) address: &'static str,
+    pub(super) environment: &'static [(&'static str, &'static str)],
+    /// For each test.
+    pub(super) limit: Duration,
+}
+
+impl Crate {
+    /// One job for each test.
+    pub(super) fn jobs(&'static self, places: &Places) -> Checked<Vec<Job>> {
+        let mut source = source(&places.sources.join(self.pins), self.name, self.version)?;
+        let home = places.suite(self.name)?;
+        if let Some(patch) = self.patch {
+            source = patched(&source, &places.sources.join(patch), &home)?;
+        }
+        let mut jobs = Vec::new();
+        for (file, binary) in test_binaries(&source, &home)? {
+            for test in tests(&binary)? {
+                jobs.push(self.job(format!("{file}::{test}"), test, binary.clone()));
+            }
+        }
+        Ok(jobs)
+    }
+
+    fn job(&'static self, name: String, test: String, binary: PathBuf) -> Job {
+        Job {
+            name,
+            broker: self.broker,
+            command: Box::new(move |bootstrap, dir| {
+                let mut command = Command::new(&binary);
+                command
+                    .args(["--exact", &test, "--nocapture"])
+                    .envs(self.environment.iter().copied())
+                    .env(self.address, bootstrap)
+                    .current_dir(dir);
+                Ok(command)
+            }),
+            read: row,
+            limit: self.limit,
+            company: Company::Others,
+        }
+    }
+}
 
 /// The source of crate `name` as the lock file beside `manifest` pins it; fetches what is missing.
 pub(super) fn source(manifest: &Path, name: &str, version: &str) -> Checked<PathBuf> {
@@ -43,8 +99,25 @@ pub(super) fn source(manifest: &Path, name: &str, version: &str) -> Checked<Path
     })
 }
 
+/// A copy of the crate in `source`, below `home`, with `patch`.
+fn patched(source: &Path, patch: &Path, home: &Path) -> Checked<PathBuf> {
+    let copy = home.join("source");
+    let inputs = [source.join("Cargo.lock"), patch.to_owned()];
+    once(&home.join("patched"), &inputs, || {
+        if copy.exists() {
+            std::fs::remove_dir_all(&copy)?;
+        }
+        run(Command::new("cp").arg("-r").arg(source).arg(&copy))?;
+        run(Command::new("patch")
+            .args(["--quiet", "--strip=0", "--input"])
+            .arg(patch)
+            .current_dir(&copy))
+    })?;
+    Ok(copy)
+}
+
 /// Builds the integration tests of the crate in `source`, and answers name and path of each binary.
-pub(super) fn test_binaries(source: &Path, target: &Path) -> Checked<Vec<(String, PathBuf)>> {
+fn test_binaries(source: &Path, target: &Path) -> Checked<Vec<(String, PathBuf)>> {
     let output = Command::new("cargo")
         .args(["test", "--no-run", "--locked", "--test", "*"])
         .args([
@@ -74,7 +147,7 @@ pub(super) fn test_binaries(source: &Path, target: &Path) -> Checked<Vec<(String
 }
 
 /// The names of the tests in a binary.
-pub(super) fn tests(binary: &Path) -> Checked<Vec<String>> {
+fn tests(binary: &Path) -> Checked<Vec<String>> {
     let output = Command::new(binary)
         .args(["--list", "--format", "terse"])
         .output()?;
@@ -84,7 +157,7 @@ pub(super) fn tests(binary: &Path) -> Checked<Vec<String>> {
 }
 
 /// The one row of a process that runs one test: `test result: ok. 1 passed; 0 failed; 0 ignored`.
-pub(super) fn row(ended: &Ended) -> Checked<Rows> {
+fn row(ended: &Ended) -> Checked<Rows> {
     let result = ended
         .text
         .lines()

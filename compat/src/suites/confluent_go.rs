@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Company, Ended, Job, Rows, Suite, go};
+use super::{Company, Ended, Fast, Job, Rows, Suite, Wait, go};
 use crate::checks::{Checked, Failure};
 use crate::clients::{Places, run};
 
@@ -13,9 +13,25 @@ pub(super) const SUITE: Suite = Suite {
     version: "2.14.0",
     from: "Go module proxy, github.com/confluentinc/confluent-kafka-go/v2, kafka",
     prepare,
-    waits: &[],
-    unsteady: &[],
-    fast: &[],
+    port: None,
+    waits: &[
+        Wait {
+            test: "TestTransactionalProducer",
+            feature: "transactions",
+            reason: "it produces in a transaction",
+        },
+        Wait {
+            test: "TestTransactionalSendOffsets",
+            feature: "transactions",
+            reason: "it commits offsets in a transaction",
+        },
+    ],
+    unsteady: &[(
+        "TestIntegration/TestAdminClient_UserScramCredentials",
+        "it describes what it has just altered, before Kafka's broker may have heard of it",
+    )],
+    // The slow one waits for many requests to time out.
+    fast: Fast::AllBut(&["TestAdminAPIs"]),
 };
 
 const MODULE: go::Module = go::Module {

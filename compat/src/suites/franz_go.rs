@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Company, Job, Suite, Wait, go};
+use super::{Company, Fast, Job, Suite, Wait, go};
 use crate::checks::Checked;
 use crate::clients::{Places, run};
 
@@ -12,6 +12,7 @@ pub(super) const SUITE: Suite = Suite {
     version: "1.22.2",
     from: "Go module proxy, github.com/twmb/franz-go, pkg/kgo",
     prepare,
+    port: None,
     waits: &[
         Wait {
             test: "TestTxnEtl*",
@@ -45,31 +46,7 @@ pub(super) const SUITE: Suite = Suite {
         },
     ],
     unsteady: &[],
-    // All but those that take more than ten seconds or wait.
-    fast: &[
-        "TestAddRemovePartitions",
-        "TestClient_Produce",
-        "TestClient_ProduceLargeMessages",
-        "TestConsumeMaxDecompressBatchBytes",
-        "TestConsumeRegex",
-        "TestDirectPartitionPurge",
-        "TestGroupETL",
-        "TestGroupSimple",
-        "TestHookPollStart",
-        "TestIssue1034",
-        "TestIssue325",
-        "TestIssue648",
-        "TestIssue769",
-        "TestIssue810",
-        "TestIssue831",
-        "TestIssue865",
-        "TestIssueFetchLargerThanBrokerMaxReadBytes",
-        "TestIssueProduceSyncManualPartitionNegativeDoesNotPanic",
-        "TestPauseIssue489",
-        "TestPauseIssueOct2023",
-        "TestPing",
-        "TestPooling",
-    ],
+    fast: Fast::All,
 };
 
 const MODULE: go::Module = go::Module {

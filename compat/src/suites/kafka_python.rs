@@ -3,7 +3,8 @@
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Company, Ended, Job, Rows, Suite};
+use super::{Company, Ended, Fast, Job, Rows, Suite, Wait};
+use crate::broker::Settings;
 use crate::checks::{Checked, Failure};
 use crate::clients::{Places, install_python, once, run};
 use crate::results::Outcome;
@@ -13,10 +14,24 @@ pub(super) const SUITE: Suite = Suite {
     version: "3.0.12",
     from: "PyPI, kafka-python, test/integration",
     prepare,
-    waits: &[],
+    port: None,
+    waits: &[Wait {
+        test: "test_producer_integration.py::test_transactional_producer_*",
+        feature: "transactions",
+        reason: "it produces in a transaction",
+    }],
     unsteady: &[],
-    fast: &[],
+    fast: Fast::All,
 };
+
+/// As the tests configure the brokers that they start themselves (servers/4.0.0).
+const BROKER: &Settings = &[
+    ("node.id", "0"),
+    ("num.partitions", "4"),
+    ("offsets.topic.num.partitions", "2"),
+    ("group.min.session.timeout.ms", "1000"),
+    ("group.initial.rebalance.delay.ms", "0"),
+];
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -69,8 +84,7 @@ fn prepare(places: &Places) -> Checked<Vec<Job>> {
         let (pytest, test) = (pytest.clone(), name.clone());
         Job {
             name: name.replace("test/integration/", "").replace('/', "_"),
-            // As the tests' own brokers.
-            broker: &[("num.partitions", "4")],
+            broker: BROKER,
             command: Box::new(move |bootstrap, dir| {
                 let mut command = pytest(&test);
                 let report = dir.join("report.xml");

@@ -10,6 +10,7 @@ mod franz_go;
 mod go;
 mod kafka_python;
 mod librdkafka;
+mod page;
 mod process;
 mod rdkafka;
 mod rskafka;
@@ -24,9 +25,16 @@ use crate::checks::{Checked, Failure};
 use crate::clients::Places;
 use crate::results::Outcome;
 
-pub(crate) use column::{load, section};
+pub(crate) use page::replace;
 pub(crate) use process::Ended;
 pub(crate) use run::{Choice, Part, Purpose, run};
+
+/// The section of docs/compatibility.md, from what is committed below `compat`.
+pub(crate) fn section(compat: &Path) -> Checked<String> {
+    let kafka = column::load(&compat.join(column::FILE))?;
+    let ours = page::load(&compat.join(page::FILE))?;
+    Ok(page::section(&kafka, &ours))
+}
 
 /// A client's own tests.
 pub(crate) struct Suite {
@@ -36,12 +44,37 @@ pub(crate) struct Suite {
     pub(crate) from: &'static str,
     /// Installs and builds the tests, and answers what there is to run.
     prepare: fn(&Places) -> Checked<Vec<Job>>,
+    /// The broker's port, where tests have it built in; None is any free one.
+    port: Option<u16>,
     /// Tests that Kafka passes and that cannot pass here before a feature is built.
     pub(crate) waits: &'static [Wait],
     /// Tests that say nothing about a broker, and why: they fail now and then on Apache Kafka too.
     pub(crate) unsteady: &'static [(&'static str, &'static str)],
-    /// The jobs that are run with every change; all others are run before a release.
-    fast: &'static [&'static str],
+    fast: Fast,
+}
+
+/// The jobs that are run with every change; all others are run before a release.
+enum Fast {
+    All,
+    AllBut(&'static [&'static str]),
+    Only(&'static [&'static str]),
+}
+
+impl Fast {
+    fn has(&self, job: &str) -> bool {
+        match self {
+            Fast::All => true,
+            Fast::AllBut(slow) => !slow.contains(&job),
+            Fast::Only(fast) => fast.contains(&job),
+        }
+    }
+
+    fn names(&self) -> &'static [&'static str] {
+        match self {
+            Fast::All => &[],
+            Fast::AllBut(names) | Fast::Only(names) => names,
+        }
+    }
 }
 
 impl Suite {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::{Company, Job, Suite, column, is_named, process};
+use super::{Company, Job, Suite, column, is_named, page, process};
 use crate::broker::{Broker, End, Kind};
 use crate::checks::{Checked, Failure};
 use crate::clients::Places;
@@ -40,6 +40,8 @@ pub(crate) enum Part {
 pub(crate) enum Purpose {
     /// They are compared with Kafka's column.
     Compare,
+    /// The same, and they become Ottla's column.
+    Record,
     /// They become Kafka's column.
     Calibrate,
     /// They are only shown.
@@ -60,13 +62,13 @@ pub(crate) fn run(
     purpose: Purpose,
     dir: &Path,
 ) -> Checked<bool> {
-    let column_file = places.sources.join("kafka/suites.json");
+    if purpose == Purpose::Record && !choice.is_whole() {
+        return Err(Failure("Ottla's column is made of whole suites".into()));
+    }
+    let column_file = places.sources.join(column::FILE);
+    let ours_file = places.sources.join(page::FILE);
     let mut fine = true;
     for suite in &choice.suites {
-        if choice.part == Part::Fast && suite.fast.is_empty() {
-            println!("\n{}: has no fast part", suite.name);
-            continue;
-        }
         // Read again for each: every suite's column is saved as soon as it is made.
         let mut kafka = column::load(&column_file)?;
         let theirs = kafka.remove(suite.name).unwrap_or_default();
@@ -96,7 +98,7 @@ pub(crate) fn run(
                 kafka.insert(suite.name.to_owned(), all);
                 column::save(&column_file, &kafka)?;
             }
-            Purpose::Compare => {
+            Purpose::Compare | Purpose::Record => {
                 let mut names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
                 if choice.is_whole() {
                     // Those that were not run say nothing; but what waits in them is counted.
@@ -104,7 +106,17 @@ pub(crate) fn run(
                     names.sort_unstable();
                     names.dedup();
                 }
-                fine &= judge(suite, &names, &theirs, &got);
+                let mut compared = column::compare(suite, &names, &theirs, &got);
+                let mut ours = page::load(&ours_file)?;
+                let tally = page::Tally::from(&compared);
+                if purpose == Purpose::Record {
+                    ours.insert(suite.name.to_owned(), tally);
+                    page::save(&ours_file, &ours)?;
+                } else if choice.is_whole() && ours.get(suite.name) != Some(&tally) {
+                    let why = "is not what this run gives: run with --write-table";
+                    compared.short(page::FILE, why);
+                }
+                fine &= judge(suite, &theirs, compared);
             }
         }
     }
@@ -120,15 +132,16 @@ fn choose(
     kafka: &Results,
     purpose: Purpose,
 ) -> Checked<Vec<Job>> {
-    for fast in suite.fast {
-        if !jobs.iter().any(|job| job.name == *fast) {
-            return Err(Failure(format!("{} has no job {fast}", suite.name)));
+    for name in suite.fast.names() {
+        if !jobs.iter().any(|job| job.name == *name) {
+            return Err(Failure(format!("{} has no job {name}", suite.name)));
         }
     }
     let gone = kafka
         .keys()
         .find(|name| !jobs.iter().any(|job| job.name == **name));
-    if let (Some(gone), Purpose::Compare) = (gone, purpose) {
+    let compares = matches!(purpose, Purpose::Compare | Purpose::Record);
+    if let Some(gone) = gone.filter(|_| compares) {
         return Err(Failure(format!(
             "{} has no job {gone} any more",
             suite.name
@@ -144,34 +157,33 @@ fn choose(
                 && !suite.is_unsteady(row)
         })
     };
-    let wanted = |job: &Job| match (choice.part, purpose) {
+    let wanted = |job: &Job| match choice.part {
         _ if !choice.jobs.is_empty() => choice.jobs.iter().any(|line| is_named(line, &job.name)),
-        (Part::Fast, _) => suite.fast.contains(&job.name.as_str()),
-        (Part::Whole, Purpose::Compare) => says_something(job),
-        (Part::Whole, _) => true,
+        Part::Fast if !suite.fast.has(&job.name) => false,
+        Part::Fast | Part::Whole => !compares || says_something(job),
     };
     Ok(jobs.into_iter().filter(wanted).collect())
 }
 
 /// Prints how the suite compares, and answers whether nothing is short.
-fn judge(suite: &Suite, jobs: &[&str], kafka: &Results, ours: &Results) -> bool {
-    let mut compared = column::compare(suite, jobs, kafka, ours);
-    compared.shortfalls.extend(column::idle_lines(suite, kafka));
-    if compared.passed == 0 {
-        let line = format!("{}: no test passed that counts", suite.name);
-        compared.shortfalls.push(line);
+fn judge(suite: &Suite, kafka: &Results, mut compared: column::Comparison) -> bool {
+    for test in column::idle_lines(suite, kafka) {
+        compared.short(test, "is on a list, but Apache Kafka passes no such test");
     }
-    for line in &compared.shortfalls {
-        println!("SHORT OF KAFKA  {line}");
+    if compared.passed == 0 {
+        compared.short("all", "no test passed that counts");
+    }
+    for (row, why) in &compared.short {
+        println!("SHORT OF KAFKA  {} {row}: {why}", suite.name);
     }
     println!(
         "{} passed, {} failed ({}; {} more wait for features)",
         compared.passed,
-        compared.shortfalls.len(),
+        compared.short.len(),
         suite.name,
         compared.waiting
     );
-    compared.shortfalls.is_empty()
+    compared.short.is_empty()
 }
 
 struct Runner<'a> {
@@ -203,7 +215,8 @@ impl Runner<'_> {
             match self.target {
                 Target::Running(address) => results.extend(self.group(&group, address)?),
                 Target::Started(kind) => {
-                    let mut broker = Broker::start_with(Kind::clone(kind), settings, &dir)?;
+                    let kind = Kind::clone(kind);
+                    let mut broker = Broker::start_with(kind, settings, self.suite.port, &dir)?;
                     results.extend(self.group(&group, &broker.bootstrap())?);
                     broker.end(End::Stop)?;
                 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Company, Job, Suite, Wait, cargo};
+use super::{Company, Fast, Job, Suite, Wait, cargo};
 use crate::broker::{Settings, java_tool};
 use crate::checks::Checked;
 use crate::clients::{Places, kafka_jars, once, run};
@@ -21,6 +21,7 @@ pub(super) const SUITE: Suite = Suite {
     version: "2.12.1",
     from: "crates.io, rdkafka-sys 4.10.0+2.12.1, librdkafka/tests",
     prepare,
+    port: None,
     waits: &[
         Wait {
             test: "0103_transactions/do_test_misuse_txn",
@@ -65,7 +66,7 @@ pub(super) const SUITE: Suite = Suite {
     ],
     unsteady: &[],
     // What takes no more than fifteen seconds, and covers each part of the protocol.
-    fast: &[
+    fast: Fast::Only(&[
         "0001",
         "0002",
         "0003",
@@ -121,7 +122,7 @@ pub(super) const SUITE: Suite = Suite {
         "0113-g_incremental_assign_call_eager",
         "0130",
         "0140",
-    ],
+    ]),
 };
 
 /// What the tests' own cluster is configured with (tests/scenarios/default.json).
