@@ -24,11 +24,11 @@ if [ "$part" != rust ]; then
   need pkg-config pkg-config
   python3 -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3 python3-venv)
   [ -e /usr/include/zlib.h ] || missing+=(zlib1g-dev)
+  [ -e /usr/include/zstd.h ] || missing+=(libzstd-dev)
   command -v go > /dev/null || [ -x "$tools/go/bin/go" ] || missing+=(golang-go)
 fi
 if [ "$part" = suites ]; then
-  # librdkafka's own tests: zstd, and what reads its statistics.
-  [ -e /usr/include/zstd.h ] || missing+=(libzstd-dev)
+  # What reads librdkafka's statistics in its own tests.
   [ -e /usr/include/rapidjson/document.h ] || missing+=(rapidjson-dev)
 fi
 if [ ${#missing[@]} -gt 0 ]; then

@@ -169,6 +169,68 @@ pub(crate) const CLIENTS: &[Client] = &[
             ("admin-members-remove", "kafkajs has no static membership"),
         ],
     },
+    Client {
+        name: "kafka-javascript",
+        version: "1.10.1",
+        from: "npm, @confluentinc/kafka-javascript (librdkafka 2.15.1)",
+        build: kafka_javascript,
+        lacks: &[
+            ("round-trip", "the client writes an empty value as none"),
+            (
+                "reset-none",
+                "the client does not say why there is no offset to read from",
+            ),
+            (
+                "static-fenced",
+                "the client does not tell the application that it was fenced",
+            ),
+            ("assignor-sticky", "librdkafka has no eager sticky assignor"),
+            (
+                "admin-offsets-alter",
+                "the client does not wrap altering a group's offsets",
+            ),
+            (
+                "admin-offsets-delete",
+                "the client does not wrap deleting a group's offsets",
+            ),
+            ("admin-members-remove", "librdkafka does not remove members"),
+            ("admin-cluster", "the client does not wrap DescribeCluster"),
+            ("admin-configs", "the client does not wrap DescribeConfigs"),
+            (
+                "admin-configs-unknown",
+                "the client does not wrap DescribeConfigs",
+            ),
+        ],
+    },
+    Client {
+        name: "platformatic-kafka",
+        version: "1.35.0",
+        from: "npm, @platformatic/kafka",
+        build: platformatic_kafka,
+        lacks: &[
+            ("codec-zstd", "Node.js 20 has no zstd"),
+            ("reset-earliest", "the client does not reset"),
+            ("reset-latest", "the client does not reset"),
+            ("assignor-range", "the client assigns round robin only"),
+            ("assignor-sticky", "the client assigns round robin only"),
+            (
+                "assignor-cooperative",
+                "the client assigns round robin only",
+            ),
+            (
+                "static-member",
+                "the client leaves its group when it closes, as a static member too",
+            ),
+            (
+                "static-fenced",
+                "the client does not tell the application that it was fenced",
+            ),
+            (
+                "admin-members-remove",
+                "the client names members by id only when it removes them",
+            ),
+        ],
+    },
 ];
 
 /// Runs a command that must succeed; its output is part of the failure.
@@ -310,27 +372,51 @@ fn franz_go(places: &Places) -> Checked<DriverCommand> {
     })
 }
 
-fn kafkajs(places: &Places) -> Checked<DriverCommand> {
-    let home = places.cache.join("kafkajs");
-    let sources = places.client("kafkajs");
+/// Installs what the client's lock file pins. `rebuilt` is the package with a native part: it is downloaded built, or
+/// built against the system's libraries where it is out of reach. Other packages' scripts do not run.
+fn npm(places: &Places, name: &str, rebuilt: Option<&str>) -> Checked<DriverCommand> {
+    let home = places.cache.join(name);
+    let sources = places.client(name);
     std::fs::create_dir_all(&home)?;
     let lock = sources.join("package-lock.json");
-    once(
-        &places.cache.join("kafkajs.stamp"),
-        std::slice::from_ref(&lock),
-        || {
-            std::fs::copy(sources.join("package.json"), home.join("package.json"))?;
-            std::fs::copy(&lock, home.join("package-lock.json"))?;
-            run(Command::new("npm")
-                .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
-                .current_dir(&home))
-        },
-    )?;
-    // Modules are looked up beside the program's file, so it is copied to where they are.
+    let stamp = home.with_extension("stamp");
+    once(&stamp, std::slice::from_ref(&lock), || {
+        std::fs::copy(sources.join("package.json"), home.join("package.json"))?;
+        std::fs::copy(&lock, home.join("package-lock.json"))?;
+        run(Command::new("npm")
+            .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
+            .current_dir(&home))?;
+        let Some(package) = rebuilt else {
+            return Ok(());
+        };
+        run(Command::new("npm")
+            .args(["rebuild", package])
+            .env("CKJS_LINKING", "dynamic")
+            // An optimizing build takes four minutes.
+            .env("CFLAGS", "-O0")
+            .env("CXXFLAGS", "-O0")
+            .current_dir(&home))
+    })?;
+    // Modules are looked up beside the program's files, so these are copied to where they are.
     let driver = home.join("driver.mjs");
     std::fs::copy(sources.join("driver.mjs"), &driver)?;
+    let core = places.client("javascript").join("core.mjs");
+    std::fs::copy(core, home.join("core.mjs"))?;
     Ok(DriverCommand {
         program: "node".into(),
         args: vec![driver.display().to_string()],
     })
+}
+
+fn kafkajs(places: &Places) -> Checked<DriverCommand> {
+    npm(places, "kafkajs", None)
+}
+
+fn kafka_javascript(places: &Places) -> Checked<DriverCommand> {
+    let package = "@confluentinc/kafka-javascript";
+    npm(places, "kafka-javascript", Some(package))
+}
+
+fn platformatic_kafka(places: &Places) -> Checked<DriverCommand> {
+    npm(places, "platformatic-kafka", None)
 }

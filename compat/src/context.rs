@@ -259,6 +259,13 @@ impl Context {
         Ok(sorted_partitions(&metadata, topic))
     }
 
+    /// What the client says of one key of a topic's configuration; none if it cannot describe topics.
+    pub(crate) fn topic_config(&mut self, topic: &str, key: &str) -> Checked<Option<Value>> {
+        let args = json!({"resource": "topic", "name": topic});
+        let entries = self.call("describe_configs", args)?["entries"].take();
+        Ok((!entries.is_null()).then(|| entries[key].clone()))
+    }
+
     pub(crate) fn produce(
         &mut self,
         topic: &str,

@@ -1,39 +1,22 @@
 // The compatibility suite's program around kafkajs. compat/README.md describes the requests.
 
-import { createHash, randomUUID } from "node:crypto";
-import { createInterface } from "node:readline";
+import { randomUUID } from "node:crypto";
 import kafkajs from "kafkajs";
 import SnappyCodec from "kafkajs-snappy";
+import { bootstrap, filled, members, namedLists, pairsOf, poll, record, sendAll, serve } from "./core.mjs";
 
 const { AssignerProtocol, CompressionCodecs, CompressionTypes, ConfigResourceTypes } = kafkajs;
 const { Kafka, Partitioners, logLevel } = kafkajs;
 CompressionCodecs[CompressionTypes.Snappy] = SnappyCodec;
 
 const retry = { retries: 100, initialRetryTime: 100, maxRetryTime: 1000 };
-const kafka = new Kafka({ clientId: "compat", brokers: [process.argv[2]], logLevel: logLevel.NOTHING, retry });
+const kafka = new Kafka({ clientId: "compat", brokers: [bootstrap], logLevel: logLevel.NOTHING, retry });
 // An unknown topic is worth a retry to kafkajs; here it is an answer.
 const admin = kafka.admin({ retry: { ...retry, retries: 3 } });
 await admin.connect();
-const members = new Map();
 
-const emit = (answer) => process.stdout.write(JSON.stringify(answer) + "\n");
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
-const text = (data) => (data == null ? null : data.toString());
-
-function reported(data) {
-  if (data != null && data.length > 128) {
-    return `md5:${createHash("md5").update(data).digest("hex")}:${data.length}`;
-  }
-  return text(data);
-}
-
-function record(topic, partition, message) {
-  const headers = Object.entries(message.headers ?? {}).flatMap(([key, value]) =>
-    [value].flat().map((one) => [key, text(one)]),
-  );
-  const { offset, timestamp, key, value } = message;
-  return [topic, partition, Number(offset), Number(timestamp), text(key), reported(value), headers];
-}
+const read = (batch, message) =>
+  record(batch.topic, batch.partition, { ...message, headers: pairsOf(message.headers) });
 
 async function describe_cluster() {
   const seen = await admin.describeCluster();
@@ -90,32 +73,8 @@ async function offsets({ topic, partition, at }) {
   return { offset: Number(at === "earliest" ? mine.low : mine.offset) };
 }
 
-function recordsOf(request) {
-  if (!request.generate) {
-    return request.records.map((r) => {
-      const headers = {};
-      for (const [key, value] of r.headers ?? []) {
-        (headers[key] ??= []).push(value);
-      }
-      return {
-        partition: r.partition,
-        key: r.key,
-        value: r.value ?? null,
-        headers,
-        timestamp: r.timestamp === undefined ? undefined : String(r.timestamp),
-      };
-    });
-  }
-  const { count, prefix, size, partitions } = request.generate;
-  return Array.from({ length: count }, (_, i) => ({
-    partition: partitions[i % partitions.length],
-    key: `k${i}`,
-    value: `${prefix}${i}`.padEnd(size, "."),
-  }));
-}
-
 async function produce(request) {
-  const config = request.config;
+  const { topic, config } = request;
   const codecs = { gzip: CompressionTypes.GZIP, snappy: CompressionTypes.Snappy };
   const compression = codecs[config.codec] ?? CompressionTypes.None;
   const acks = { 0: 0, 1: 1, all: -1 }[config.acks ?? "all"];
@@ -127,42 +86,20 @@ async function produce(request) {
     retry,
   });
   await producer.connect();
-  const records = recordsOf(request);
-  const answer = { acks: new Array(records.length).fill(null), errors: [] };
-  const perChunk = request.rate_per_s ? Math.ceil(request.rate_per_s / 10) : 1000;
   try {
-    for (let first = 0; first < records.length; ) {
-      // What is sent at once becomes one batch for each partition, so it stays under the limit.
-      let end = first;
-      for (let bytes = 0; end < records.length && end - first < perChunk; end++) {
-        bytes += 50 + (records[end].value?.length ?? 0);
-        if (end > first && bytes > (config.batch_bytes ?? 500_000)) break;
-      }
-      const messages = records.slice(first, end);
-      const began = Date.now();
-      try {
-        const sent = await producer.send({ topic: request.topic, acks, compression, messages });
-        const next = new Map(sent.map((p) => [p.partition, Number(p.baseOffset)]));
-        messages.forEach(({ partition }, i) => {
-          const offset = acks === 0 ? -1 : next.get(partition);
-          next.set(partition, offset + 1);
-          answer.acks[first + i] = [partition, offset];
-        });
-      } catch (error) {
-        messages.forEach((_, i) => answer.errors.push([first + i, code(error)]));
-      }
-      if (request.progress_every) {
-        emit({ id: request.id, event: "acked", count: end });
-      }
-      first = end;
-      if (request.rate_per_s) {
-        await sleep(Math.max(0, 100 - (Date.now() - began)));
-      }
-    }
+    const send = async (records) => {
+      const messages = records.map((r) => ({
+        ...r,
+        headers: namedLists(r.headers),
+        timestamp: r.timestamp === undefined ? undefined : String(r.timestamp),
+      }));
+      const sent = await producer.send({ topic, acks, compression, messages });
+      return sent.map((p) => [p.partition, Number(p.baseOffset)]);
+    };
+    return await sendAll(request, send, code);
   } finally {
     await producer.disconnect();
   }
-  return answer;
 }
 
 function consumer(config, groupId, more) {
@@ -199,39 +136,29 @@ async function consume(request) {
       eachBatch: async ({ batch, resolveOffset }) => {
         for (const message of batch.messages) {
           if (starts.has(`${batch.topic}-${batch.partition}`)) {
-            records.push(record(batch.topic, batch.partition, message));
+            records.push(read(batch, message));
           }
           resolveOffset(message.offset);
         }
       },
     });
-    const deadline = Date.now() + request.timeout_ms;
-    let late = request.produce_when_positioned;
-    const positioned = Date.now() + 2500;
-    while (records.length < request.count && Date.now() < deadline) {
-      await sleep(20);
-      if (late && Date.now() > positioned) {
-        const generate = { ...late, partitions: [late.partition] };
-        await produce({ topic: request.assign[0][0], generate, config: {} });
-        late = null;
-      }
-    }
-    return { records };
+    return await filled(request, records, produce);
   } finally {
     await reader.disconnect();
   }
 }
 
 async function join(request) {
-  const member = { records: [], assignment: [], error: null };
+  let assigned = [];
+  const member = { records: [], assignment: () => assigned, error: null };
   member.consumer = consumer(request, request.group, { sessionTimeout: request.session_ms });
   const { GROUP_JOIN, REBALANCING, CRASH } = member.consumer.events;
   member.consumer.on(GROUP_JOIN, ({ payload }) => {
-    member.assignment = Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) =>
+    assigned = Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) =>
       partitions.map((partition) => [topic, partition]),
     );
   });
-  member.consumer.on(REBALANCING, () => (member.assignment = []));
+  member.consumer.on(REBALANCING, () => (assigned = []));
   member.consumer.on(CRASH, ({ payload }) => (member.error = code(payload.error)));
   await member.consumer.connect();
   await member.consumer.subscribe({ topics: request.topics, fromBeginning: request.reset === "earliest" });
@@ -241,24 +168,13 @@ async function join(request) {
     autoCommitInterval: request.auto_commit_ms,
     eachBatch: async ({ batch, resolveOffset, heartbeat }) => {
       for (const message of batch.messages) {
-        member.records.push(record(batch.topic, batch.partition, message));
+        member.records.push(read(batch, message));
         resolveOffset(message.offset);
       }
       await heartbeat();
     },
   });
   return {};
-}
-
-async function poll(request) {
-  await sleep(request.ms);
-  const answer = { members: {} };
-  for (const name of request.members) {
-    const member = members.get(name);
-    answer.members[name] = { records: member.records, assignment: member.assignment, error: member.error };
-    member.records = [];
-  }
-  return answer;
 }
 
 async function commit(request) {
@@ -338,12 +254,4 @@ const operations = {
   delete_groups,
 };
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const request = JSON.parse(line);
-  try {
-    emit({ ...(await operations[request.op](request)), id: request.id, ok: true });
-  } catch (error) {
-    emit({ id: request.id, ok: false, code: code(error), message: String(error?.message ?? error) });
-  }
-}
-process.exit(0);
+await serve(operations, code);

