@@ -2,7 +2,7 @@
 
 use crate::api::{self, Api, Identity, Outcome};
 use crate::config::{BrokerConfig, LiveConfig};
-use crate::controller::{BrokerEpoch, Controller, Creations, ProducerIds, Registration};
+use crate::controller::{self, BrokerEpoch, Controller, Creations, ProducerIds, Registration};
 use crate::coordinator::group::{GroupCoordinator, GroupSettings};
 use crate::http;
 use crate::log::{LogConfig, LogManager, ManagerError, ManagerOptions, Unformatted};
@@ -300,6 +300,7 @@ fn open(config: &BrokerConfig, runtime: &Runtime) -> Result<Opened, StartError> 
         directory,
         config.node_id,
         image.clone(),
+        &controller::first_records(config),
     )?;
     Ok(Opened {
         logs,

@@ -169,6 +169,12 @@ impl Broker {
         }
     }
 
+    /// Keys that are set for all brokers.
+    async fn defaults(&mut self) -> Vec<String> {
+        let described = self.describe((BROKER, "")).await.unwrap();
+        described.into_iter().map(|d| d.name.to_string()).collect()
+    }
+
     /// The value of a key, and where it comes from.
     async fn value(&mut self, resource: Resource<'_>, key: &str) -> (String, i8) {
         let described = self.describe(resource).await.unwrap();
@@ -272,12 +278,14 @@ async fn a_topic_has_its_own_value_else_this_brokers_else_all_brokers_else_the_f
     let described = described.iter().find(|d| *d.name == *key).unwrap();
     let stands: Vec<_> = described.synonyms.iter().map(|s| s.source).collect();
     assert_eq!(stands, [2, 3, 4, 5]);
-    let defaults = broker.describe((BROKER, "")).await.unwrap();
-    assert_eq!(defaults.len(), 1);
+    assert_eq!(
+        broker.defaults().await,
+        ["message.max.bytes", "min.insync.replicas"]
+    );
     broker.delete((BROKER, "1"), "message.max.bytes").await;
     broker.delete((BROKER, ""), "message.max.bytes").await;
     assert!(broker.takes("plain", 4500).await && !broker.takes("plain", 6000).await);
-    assert_eq!(broker.describe((BROKER, "")).await.unwrap(), []);
+    assert_eq!(broker.defaults().await, ["min.insync.replicas"]);
     broker.server.stop().await;
 }
 
@@ -385,6 +393,22 @@ async fn a_list_grows_and_shrinks_and_a_check_changes_nothing() {
         .change(topic, "cleanup.policy", SUBTRACT, Some("delete"))
         .await;
     assert_eq!(broker.value(topic, "cleanup.policy").await.0, "compact");
+    broker.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_brokers_agree_on_how_many_replicas_must_be_in_sync() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut broker = start(dir.path()).await;
+    let key = "min.insync.replicas";
+    assert_eq!(broker.value((BROKER, ""), key).await, ("1".into(), 3));
+    for (name, change) in [("1", (key, SET, Some("2"))), ("", (key, DELETE, None))] {
+        let code = broker.refusal((BROKER, name), change).await;
+        assert_eq!(code, ErrorCode::InvalidConfig, "{name}");
+    }
+    broker.set((BROKER, ""), key, "2").await;
+    let mut broker = broker.restart(dir.path()).await;
+    assert_eq!(broker.value((BROKER, ""), key).await, ("2".into(), 3));
     broker.server.stop().await;
 }
 

@@ -4,7 +4,9 @@
 use crate::config::{
     self, BrokerConfig, ConfigError, Overrides, SubscriptionError, TopicConfig, keys,
 };
-use crate::metadata::{ConfigKind, ConfigResource, MetadataImage, MetadataRecord};
+use crate::metadata::{
+    ConfigKind, ConfigResource, ELIGIBLE_LEADER_REPLICAS, MetadataImage, MetadataRecord,
+};
 use crate::protocol::messages::{ClearElrRecord, ConfigRecord};
 use crate::quorum::QuorumError;
 use crate::types::{NodeId, TopicName, TopicNameError};
@@ -16,7 +18,7 @@ const RECORDS_PER_REQUEST_MAX: usize = 10_000;
 /// Longest text of a value, in the UTF-16 units that Java counts.
 const VALUE_LEN_MAX: usize = 32_767;
 
-const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
+pub(super) const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
 
 /// A change of what is set for one resource. Either all of it is made or nothing.
 #[derive(Clone, Debug)]
@@ -144,7 +146,7 @@ fn plan(
     if resource.kind != ConfigKind::Broker {
         changed.retain(|(name, value)| before.get(name) != value.as_ref());
     }
-    let elr = image.features.get("eligible.leader.replicas.version") >= Some(&1);
+    let elr = image.features.get(ELIGIBLE_LEADER_REPLICAS) >= Some(&1);
     for (name, value) in &changed {
         if elr {
             check_min_insync_replicas(resource, name, value.is_none())?;
@@ -505,7 +507,7 @@ mod tests {
     fn with_eligible_leaders_the_clusters_min_insync_replicas_stands_alone() {
         let mut image = image();
         let feature = FeatureLevelRecord {
-            name: "eligible.leader.replicas.version".into(),
+            name: ELIGIBLE_LEADER_REPLICAS.into(),
             feature_level: 1,
         };
         image.apply(&feature.into()).unwrap();

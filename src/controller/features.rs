@@ -1,8 +1,8 @@
 //! Raising and lowering the cluster's features (`FeatureControlManager`).
 
 use crate::metadata::{
-    METADATA_VERSION_NAME, MetadataImage, MetadataRecord, SupportedFeature, UNSUPPORTED_FEATURES,
-    metadata_changed_between,
+    ELIGIBLE_LEADER_REPLICAS, METADATA_VERSION_NAME, MetadataImage, MetadataRecord,
+    SupportedFeature, UNSUPPORTED_FEATURES, metadata_changed_between,
 };
 use crate::protocol::messages::FeatureLevelRecord;
 use crate::types::NodeId;
@@ -73,6 +73,14 @@ pub(super) fn plan(
         }
     }
     Ok(records)
+}
+
+/// Whether replicas that are not in sync may lead from then on, and could not before.
+pub(super) fn lets_eligible_leaders_in(image: &MetadataImage, updates: &[FeatureUpdate]) -> bool {
+    let raised =
+        |update: &FeatureUpdate| update.name == ELIGIBLE_LEADER_REPLICAS && update.level > 0;
+    let now = image.features.get(ELIGIBLE_LEADER_REPLICAS);
+    now.is_none() && updates.iter().any(raised)
 }
 
 fn check(update: &FeatureUpdate, now: i16, node: NodeId) -> Result<(), FeatureError> {

@@ -4,6 +4,7 @@
 //! quorum; one change is under way at a time, so that no decision is made on a stale image.
 
 mod assignment;
+mod bootstrap;
 mod broker;
 mod change;
 mod configs;
@@ -20,6 +21,7 @@ mod topics;
 mod world;
 
 pub use assignment::AssignmentError;
+pub use bootstrap::first_records;
 pub use broker::{BrokerEpoch, NotRegistered, Registration};
 pub use change::Election;
 pub use configs::{AlterConfigs, AlterConfigsError, ConfigChange, KeyChange};
@@ -219,8 +221,17 @@ impl Controller {
         mode: Mode,
     ) -> Result<Result<(), FeatureError>, QuorumError> {
         let (node, _) = self.quorum.leader();
-        self.decide(mode, |image| outcome(features::plan(image, updates, node)))
-            .await
+        let config = self.config.load().config.clone();
+        self.decide(mode, |image| {
+            let mut planned = features::plan(image, updates, node);
+            if let Ok(records) = &mut planned
+                && features::lets_eligible_leaders_in(image, updates)
+            {
+                records.extend(bootstrap::one_min_insync_replicas(image, &config));
+            }
+            outcome(planned)
+        })
+        .await
     }
 
     /// The state of the quorum that keeps the metadata.

@@ -74,7 +74,9 @@ impl Delta {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::messages::{RemoveTopicRecord, TopicRecord};
+    use crate::protocol::messages::{
+        ClearElrRecord, PartitionRecord, RemoveTopicRecord, TopicRecord,
+    };
 
     #[test]
     fn a_topic_made_and_removed_in_one_batch_is_only_removed() {
@@ -102,5 +104,35 @@ mod tests {
         .into()];
         assert!(Delta::fold(&before, &records, Offset(1)).is_err());
         assert_eq!(before.end, Offset(0));
+    }
+
+    #[test]
+    fn eligible_leaders_are_forgotten_of_one_topic_or_of_all() {
+        let mut records = Vec::new();
+        for (byte, name) in [(1, "a"), (2, "b")] {
+            let topic_id = Uuid::from_bytes([byte; 16]);
+            let name = name.into();
+            records.push(TopicRecord { name, topic_id }.into());
+            let partition = PartitionRecord {
+                topic_id,
+                partition_id: 0,
+                partition_epoch: 0,
+                eligible_leader_replicas: Some(vec![7]),
+                ..PartitionRecord::default()
+            };
+            records.push(partition.into());
+        }
+        let (before, _) = Delta::fold(&MetadataImage::default(), &records, Offset(4)).unwrap();
+        let has = |topic_name: &'static str| {
+            let topic_name = topic_name.into();
+            let clear = [ClearElrRecord { topic_name }.into()];
+            let (image, _) = Delta::fold(&before, &clear, Offset(5)).unwrap();
+            ["a", "b"].map(|topic| {
+                let partition = image.partition(topic, 0).unwrap();
+                (partition.eligible_leaders.len(), partition.partition_epoch)
+            })
+        };
+        assert_eq!(has("a"), [(0, 1), (1, 0)]);
+        assert_eq!(has(""), [(0, 1), (0, 1)]);
     }
 }

@@ -9,6 +9,9 @@ pub const METADATA_VERSION: i16 = 30;
 /// The name of the feature whose levels are [`METADATA_VERSION`]s.
 pub const METADATA_VERSION_NAME: &str = "metadata.version";
 
+/// The feature of KIP-966: replicas that were in sync when too few were left may lead again.
+pub const ELIGIBLE_LEADER_REPLICAS: &str = "eligible.leader.replicas.version";
+
 /// A feature that works here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SupportedFeature {
@@ -20,15 +23,21 @@ pub struct SupportedFeature {
 }
 
 /// The features that this broker knows. Only what works is listed: clients change their behaviour by it.
-pub const SUPPORTED_FEATURES: &[SupportedFeature] = &[SupportedFeature {
-    name: METADATA_VERSION_NAME,
-    min: 7,
-    max: METADATA_VERSION,
-}];
+pub const SUPPORTED_FEATURES: &[SupportedFeature] = &[
+    SupportedFeature {
+        name: ELIGIBLE_LEADER_REPLICAS,
+        min: 0,
+        max: 1,
+    },
+    SupportedFeature {
+        name: METADATA_VERSION_NAME,
+        min: 7,
+        max: METADATA_VERSION,
+    },
+];
 
 /// Kafka's features that do not work here yet; level 0 says so.
 pub const UNSUPPORTED_FEATURES: &[&str] = &[
-    "eligible.leader.replicas.version",
     "group.version",
     "kraft.version",
     "share.version",

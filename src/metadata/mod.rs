@@ -10,8 +10,8 @@ mod record;
 
 pub use delta::{Delta, MetadataListener};
 pub use features::{
-    METADATA_VERSION, METADATA_VERSION_NAME, SUPPORTED_FEATURES, SupportedFeature,
-    UNSUPPORTED_FEATURES, metadata_changed_between,
+    ELIGIBLE_LEADER_REPLICAS, METADATA_VERSION, METADATA_VERSION_NAME, SUPPORTED_FEATURES,
+    SupportedFeature, UNSUPPORTED_FEATURES, metadata_changed_between,
 };
 pub use image::{
     ApplyError, BrokerImage, ConfigKind, ConfigResource, EndpointImage, ImageHandle, MetadataImage,

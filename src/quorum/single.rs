@@ -3,12 +3,12 @@
 use super::{MetadataQuorum, QuorumError, QuorumStatus, VoterStatus};
 use crate::log::{FirstBatch, Log};
 use crate::metadata::{
-    ApplyError, Delta, ImageHandle, METADATA_VERSION, METADATA_VERSION_NAME, MetadataImage,
-    MetadataListener, MetadataRecord, RecordError,
+    ApplyError, Delta, ImageHandle, METADATA_VERSION_NAME, MetadataImage, MetadataListener,
+    MetadataRecord, RecordError,
 };
 use crate::protocol::Message;
+use crate::protocol::messages::LeaderChangeMessage;
 use crate::protocol::messages::leader_change_message::Voter;
-use crate::protocol::messages::{FeatureLevelRecord, LeaderChangeMessage};
 use crate::record::control::{self, ControlType};
 use crate::record::{
     BatchBuilder, BatchError, BatchOptions, Batches, DecodeError, DecodeLimits, NewRecord,
@@ -83,14 +83,15 @@ pub enum LoadError {
 }
 
 impl SingleQuorum {
-    /// Replays `log`, which lies in `directory`, takes the lead in a new epoch, and publishes the image. A
-    /// new log begins with the features of a new cluster.
+    /// Replays `log`, which lies in `directory`, takes the lead in a new epoch, and publishes the image. The
+    /// log of a new cluster begins with `first`.
     pub fn open(
         runtime: Runtime,
         log: Log,
         directory: Uuid,
         node: NodeId,
         image: ImageHandle,
+        first: &[MetadataRecord],
     ) -> Result<SingleQuorum, LoadError> {
         let path = log.dir().join(QUORUM_STATE);
         let (leader, epoch) = read_state(&runtime, &path)?;
@@ -108,7 +109,8 @@ impl SingleQuorum {
             return Err(LoadError::CutAfterSnapshot(log.log_start()));
         }
         let loaded = replay(&log)?;
-        let is_new = loaded.end == Offset::ZERO;
+        // The leader of a cluster's first epoch may have stopped before it wrote them.
+        let is_new = !loaded.features.contains_key(METADATA_VERSION_NAME);
         info!(end = %loaded.end, topics = loaded.topic_count(), %epoch, "metadata loaded");
         image.publish(Arc::new(loaded));
         let quorum = Inner {
@@ -123,11 +125,7 @@ impl SingleQuorum {
         };
         quorum.announce().map_err(LoadError::Append)?;
         if is_new {
-            let level = FeatureLevelRecord {
-                name: METADATA_VERSION_NAME.into(),
-                feature_level: METADATA_VERSION,
-            };
-            quorum.write(&[level.into()]).map_err(LoadError::Append)?;
+            quorum.write(first).map_err(LoadError::Append)?;
         }
         Ok(SingleQuorum(Arc::new(quorum)))
     }
