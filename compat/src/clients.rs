@@ -273,14 +273,14 @@ pub(crate) fn kafka_jars(places: &Places) -> Checked {
     let sources = places.sources.join("kafka");
     run(Command::new(sources.join("setup.sh")).arg(&home))?;
     std::fs::copy(sources.join("log4j2.yaml"), home.join("log4j2.yaml"))?;
-    Ok(())
+    compile(places, "tools", &[sources.join("Tools.java")])
 }
 
-fn java(places: &Places) -> Checked<DriverCommand> {
+/// Java classes for the class path of Kafka's jars; `about` names what is compiled.
+fn compile(places: &Places, about: &str, sources: &[PathBuf]) -> Checked {
     let home = places.kafka();
-    let sources = ["Driver.java", "Groups.java"].map(|file| places.client("java").join(file));
     let classes = home.join("classes");
-    once(&home.join("classes.stamp"), &sources, || {
+    once(&home.join(format!("{about}.stamp")), sources, || {
         std::fs::create_dir_all(&classes)?;
         run(Command::new("javac")
             .args([
@@ -294,8 +294,14 @@ fn java(places: &Places) -> Checked<DriverCommand> {
             .arg(format!("{}/libs/*", home.display()))
             .arg("-d")
             .arg(&classes)
-            .args(&sources))
-    })?;
+            .args(sources))
+    })
+}
+
+fn java(places: &Places) -> Checked<DriverCommand> {
+    let home = places.kafka();
+    let sources = ["Driver.java", "Groups.java"].map(|file| places.client("java").join(file));
+    compile(places, "classes", &sources)?;
     let command = crate::broker::java_tool(&home);
     let args = command
         .get_args()

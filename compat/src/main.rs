@@ -26,7 +26,7 @@ mod runner;
 mod scenarios;
 mod suites;
 mod tools;
-mod tools_groups;
+mod transcripts;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -37,6 +37,7 @@ use clients::{CLIENTS, Places};
 use results::{Results, Section};
 use runner::{Plan, Target};
 use scenarios::SCENARIOS;
+use transcripts::TRANSCRIPTS;
 
 struct Arguments {
     against: Vec<String>,
@@ -121,7 +122,8 @@ fn arguments() -> Checked<Arguments> {
     }
     for scenario in &parsed.scenarios {
         let known = SCENARIOS.iter().any(|known| known.name == scenario)
-            || tools::TOOLS.iter().any(|known| known.name == scenario);
+            || tools::TOOLS.iter().any(|known| known.name == scenario)
+            || TRANSCRIPTS.iter().any(|known| known.name == scenario);
         if !known {
             return Err(Failure(format!("no scenario is called {scenario}")));
         }
@@ -151,6 +153,7 @@ fn sections() -> Vec<Section> {
         rows: tools::TOOLS
             .iter()
             .map(|tool| (tool.name, tool.about))
+            .chain(TRANSCRIPTS.iter().map(|t| (t.name, t.about)))
             .collect(),
     });
     sections
@@ -210,10 +213,12 @@ fn suite() -> Checked<bool> {
     let mut fine = true;
     for against in &arguments.against {
         let target = target(against, &arguments, &places, &root)?;
-        let got = plan.run(
-            &target,
-            &places.cache.join("runs").join(against.replace(':', "-")),
-        )?;
+        let purpose = match against.as_str() {
+            "kafka" if arguments.write_table => transcripts::Purpose::Record,
+            _ => transcripts::Purpose::Compare,
+        };
+        let runs = places.cache.join("runs").join(against.replace(':', "-"));
+        let got = plan.run(&target, purpose, &runs)?;
         if against == "kafka" {
             fine &= report(&got);
             if arguments.write_table {

@@ -16,7 +16,8 @@ use crate::context::Context;
 use crate::driver::DriverCommand;
 use crate::results::{Outcome, Results};
 use crate::scenarios::{Run, SCENARIOS, Scenario};
-use crate::tools::{self, Stage, ToolRun};
+use crate::tools::{self, ToolRun};
+use crate::transcripts::{Purpose, Stage, TRANSCRIPTS, Transcript};
 
 /// What to run, with every client installed.
 pub(crate) struct Plan {
@@ -33,6 +34,13 @@ pub(crate) enum Target {
     Started(Kind),
     /// Somebody else's: what needs its data directory or a restart does not apply.
     Running(String),
+}
+
+/// What a thread takes on.
+enum Job<'a> {
+    Client(&'a (&'static Client, DriverCommand)),
+    Tools,
+    Transcripts(Stage),
 }
 
 const NOT_OURS: &str = "the broker was not started by this run";
@@ -93,7 +101,7 @@ impl Plan {
     }
 
     /// Runs everything; data directories and logs go to `dir`.
-    pub(crate) fn run(&self, target: &Target, dir: &Path) -> Checked<Results> {
+    pub(crate) fn run(&self, target: &Target, purpose: Purpose, dir: &Path) -> Checked<Results> {
         if dir.exists() {
             std::fs::remove_dir_all(dir)?;
         }
@@ -101,7 +109,17 @@ impl Plan {
         let results = Mutex::new(Results::new());
         match target {
             Target::Running(address) => {
-                self.shared(address, dir, &results);
+                self.shared(address, dir, &results, None);
+                for transcript in self.transcripts() {
+                    let outcome = Outcome::NotApplicable(NOT_OURS.into());
+                    record(
+                        &results,
+                        tools::NAME,
+                        transcript.name,
+                        outcome,
+                        Instant::now(),
+                    );
+                }
                 for scenario in SCENARIOS {
                     if !matches!(scenario.run, Run::Shared(_)) {
                         self.each_client(scenario, &results, |_| {
@@ -109,14 +127,17 @@ impl Plan {
                         });
                     }
                 }
-                self.run_tools(Stage::Stopped, &results, |_| Err(Failure(NOT_OURS.into())));
+                self.run_tools(tools::Stage::Stopped, &results, |_| {
+                    Err(Failure(NOT_OURS.into()))
+                });
             }
             Target::Started(kind) => {
                 let mut broker = Broker::start(kind.clone(), &dir.join("shared"))?;
-                self.shared(&broker.bootstrap(), dir, &results);
+                let stage = Stage::new(kind, &self.places, dir, purpose);
+                self.shared(&broker.bootstrap(), dir, &results, Some(stage));
                 let stopped = broker.end(End::Stop);
                 let data = broker.data_dir();
-                self.run_tools(Stage::Stopped, &results, |run| {
+                self.run_tools(tools::Stage::Stopped, &results, |run| {
                     stopped.clone()?;
                     run.data = Some(data.clone());
                     Ok(())
@@ -134,26 +155,27 @@ impl Plan {
     }
 
     /// All shared scenarios, the clients beside each other.
-    fn shared(&self, bootstrap: &str, dir: &Path, results: &Mutex<Results>) {
-        let mut queue: VecDeque<Option<&(&Client, DriverCommand)>> =
-            self.clients.iter().map(Some).collect();
-        if self.tools {
-            // Tools take longest, one JVM after the other, so they start first.
-            queue.push_front(None);
+    fn shared(&self, bootstrap: &str, dir: &Path, results: &Mutex<Results>, stage: Option<Stage>) {
+        let mut queue: VecDeque<Job> = self.clients.iter().map(Job::Client).collect();
+        // Tools take longest, one JVM after the other, so they start first.
+        if let Some(stage) = stage {
+            queue.push_front(Job::Transcripts(stage));
         }
+        queue.push_front(Job::Tools);
         let queue = Mutex::new(queue);
         std::thread::scope(|scope| {
             for _ in 0..self.jobs {
                 scope.spawn(|| {
                     while let Some(job) = queue.lock().ok().and_then(|mut q| q.pop_front()) {
                         match job {
-                            Some((client, command)) => {
+                            Job::Client((client, command)) => {
                                 self.client(client, command, bootstrap, dir, results);
                             }
-                            None => self.run_tools(Stage::Serving, results, |run| {
+                            Job::Tools => self.run_tools(tools::Stage::Serving, results, |run| {
                                 run.bootstrap = bootstrap.to_owned();
                                 Ok(())
                             }),
+                            Job::Transcripts(stage) => self.run_transcripts(stage, results),
                         }
                     }
                 });
@@ -300,19 +322,35 @@ impl Plan {
         broker.end(End::Kill)
     }
 
+    fn transcripts(&self) -> impl Iterator<Item = &'static Transcript> {
+        let wanted = TRANSCRIPTS.iter().filter(|_| self.tools);
+        wanted.filter(|transcript| self.wants(transcript.name))
+    }
+
+    fn run_transcripts(&self, mut stage: Stage, results: &Mutex<Results>) {
+        for transcript in self.transcripts() {
+            let started = Instant::now();
+            let outcome = match guarded(|| stage.run(transcript)) {
+                Ok(commands) => Outcome::Passed(u32::try_from(commands).unwrap_or(u32::MAX)),
+                Err(Failure(why)) => Outcome::Failed(why),
+            };
+            record(results, tools::NAME, transcript.name, outcome, started);
+        }
+    }
+
     /// The tools of one stage, one after the other; `set` completes the run or says why not.
     fn run_tools(
         &self,
-        stage: Stage,
+        stage: tools::Stage,
         results: &Mutex<Results>,
         set: impl Fn(&mut ToolRun) -> Checked,
     ) {
         for tool in tools::TOOLS {
             // What a tool reads from a stopped broker, the tools before it have written.
-            let needed = tool.stage == Stage::Serving
+            let needed = tool.stage == tools::Stage::Serving
                 && tools::TOOLS
                     .iter()
-                    .any(|t| t.stage == Stage::Stopped && self.wants(t.name));
+                    .any(|t| t.stage == tools::Stage::Stopped && self.wants(t.name));
             if !self.tools || tool.stage != stage || !(needed || self.wants(tool.name)) {
                 continue;
             }

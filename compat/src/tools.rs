@@ -1,4 +1,5 @@
-//! Kafka's own command line tools, unmodified, from its published jars.
+//! What Kafka's command line tools find in the data directory that all clients have written to. What
+//! they print and how they end is compared in `transcripts/`.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -7,7 +8,6 @@ use std::process::{Command, Stdio};
 
 use crate::broker::java_tool;
 use crate::checks::{Checked, Checks, Failure};
-use crate::tools_groups;
 
 /// The name of the tools' section beside the clients.
 pub(crate) const NAME: &str = "tools";
@@ -72,11 +72,6 @@ const fn stopped(
 
 pub(crate) const TOOLS: &[Tool] = &[
     serving(
-        "kafka-topics",
-        "creates, lists, describes and deletes",
-        topics,
-    ),
-    serving(
         "kafka-console-producer",
         "keys, headers and gzip",
         console_producer,
@@ -87,39 +82,9 @@ pub(crate) const TOOLS: &[Tool] = &[
         console_consumer,
     ),
     serving(
-        "kafka-consumer-groups-list",
-        "lists groups by state and type; kafka-groups too",
-        tools_groups::list,
-    ),
-    serving(
-        "kafka-consumer-groups-describe",
-        "offsets and lag, members, state",
-        tools_groups::describe,
-    ),
-    serving(
-        "kafka-consumer-groups-reset-offsets",
-        "every way to reset, export and read back",
-        tools_groups::reset_offsets,
-    ),
-    serving(
-        "kafka-consumer-groups-delete",
-        "offsets, and whole groups",
-        tools_groups::delete,
-    ),
-    serving(
         "kafka-producer-perf-test",
         "50,000 records over several segments",
         producer_perf,
-    ),
-    serving(
-        "kafka-consumer-perf-test",
-        "reads the 50,000 records",
-        consumer_perf,
-    ),
-    serving(
-        "kafka-broker-api-versions",
-        "every API with Kafka's versions",
-        api_versions,
     ),
     stopped(
         "kafka-dump-log",
@@ -161,17 +126,12 @@ impl ToolRun {
     }
 
     /// A topic or group name; the same for all tools of this run.
-    pub(crate) fn name(&self, about: &str) -> String {
+    fn name(&self, about: &str) -> String {
         format!("tools.{about}.{}", std::process::id())
     }
 
-    /// A JVM with Kafka's tools, for one that stays.
-    pub(crate) fn java(&self) -> Command {
-        java_tool(&self.home)
-    }
-
     fn run(&self, class: &str, args: &[&str], input: &str) -> Checked<Output> {
-        let java = self.java();
+        let java = java_tool(&self.home);
         let mut child = Command::new("timeout")
             .arg(SECONDS_MAX)
             .arg(java.get_program())
@@ -207,7 +167,7 @@ impl ToolRun {
         Ok(output.stdout)
     }
 
-    pub(crate) fn at_broker(&self, class: &str, args: &[&str], input: &str) -> Checked<String> {
+    fn at_broker(&self, class: &str, args: &[&str], input: &str) -> Checked<String> {
         let mut all = vec!["--bootstrap-server", &self.bootstrap];
         all.extend(args);
         self.succeeds(class, &all, input)
@@ -238,80 +198,10 @@ impl ToolRun {
     }
 }
 
-pub(crate) const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
+const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 const DUMP_LOG: &str = "org.apache.kafka.tools.DumpLogSegments";
-pub(crate) const CONSOLE_PRODUCER: &str = "org.apache.kafka.tools.ConsoleProducer";
-pub(crate) const CONSOLE_CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
-
-fn topics(run: &mut ToolRun) -> Checked {
-    let topic = run.name("made");
-    let create = ["--create", "--topic", &topic, "--partitions", "3"];
-    let mut with_config = create.to_vec();
-    with_config.extend(["--config", "retention.ms=86400000"]);
-    let said = run.at_broker(TOPICS, &with_config, "")?;
-    let created = format!("Created topic {topic}.");
-    run.checks.holds(
-        "says that it created the topic",
-        said.lines().any(|line| line == created),
-    )?;
-
-    let mut again = vec!["--bootstrap-server", run.bootstrap.as_str()];
-    again.extend(create);
-    let output = run.run(TOPICS, &again, "")?;
-    run.checks
-        .equal("exit code of creating it again", output.code, Some(1))?;
-    let why = format!("Error while executing topic command : Topic '{topic}' already exists.");
-    let told = output.stdout.lines().any(|line| line == why);
-    run.checks.holds("says that the topic exists", told)?;
-
-    let said = run.at_broker(TOPICS, &["--list"], "")?;
-    run.checks.equal(
-        "lines with it",
-        said.lines().filter(|line| *line == topic).count(),
-        1,
-    )?;
-
-    let said = run.at_broker(TOPICS, &["--describe", "--topic", &topic], "")?;
-    let lines: Vec<&str> = said.lines().collect();
-    run.checks
-        .equal("lines of the description", lines.len(), 4)?;
-    let head: Vec<&str> = lines[0].split('\t').collect();
-    let want = (
-        format!("Topic: {topic}"),
-        "PartitionCount: 3",
-        "ReplicationFactor: 1",
-    );
-    run.checks
-        .equal("head", (head[0].to_owned(), head[2], head[3]), want)?;
-    let id = head[1].strip_prefix("TopicId: ").unwrap_or_default();
-    run.checks
-        .holds("a topic id", id.len() == 22 && !id.starts_with("AAAAAAAA"))?;
-    let configs = head[4].strip_prefix("Configs: ").unwrap_or_default();
-    let set = configs
-        .split(',')
-        .any(|config| config == "retention.ms=86400000");
-    run.checks.holds("its configuration", set)?;
-    for (partition, line) in lines[1..].iter().enumerate() {
-        let leader = line
-            .split('\t')
-            .find_map(|field| field.strip_prefix("Leader: "));
-        let leader = leader.unwrap_or("none");
-        let want = format!(
-            "\tTopic: {topic}\tPartition: {partition}\tLeader: {leader}\tReplicas: {leader}\tIsr: {leader}\tElr: \tLastKnownElr: "
-        );
-        run.checks.equal("partition", (*line).to_owned(), want)?;
-        run.checks
-            .holds("its leader is a broker", leader.parse::<u32>().is_ok())?;
-    }
-
-    run.at_broker(TOPICS, &["--delete", "--topic", &topic], "")?;
-    let said = run.at_broker(TOPICS, &["--list"], "")?;
-    run.checks.equal(
-        "lines with it",
-        said.lines().filter(|line| *line == topic).count(),
-        0,
-    )
-}
+const CONSOLE_PRODUCER: &str = "org.apache.kafka.tools.ConsoleProducer";
+const CONSOLE_CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
 
 fn console_producer(run: &mut ToolRun) -> Checked {
     let topic = run.name("console");
@@ -446,76 +336,6 @@ fn producer_perf(run: &mut ToolRun) -> Checked {
         &format!("all records are sent ({last})"),
         last.starts_with(&format!("{count} records sent, ")),
     )
-}
-
-fn consumer_perf(run: &mut ToolRun) -> Checked {
-    let (topic, count) = (run.name("perf"), PERF_RECORDS.to_string());
-    let said = run.at_broker(
-        "org.apache.kafka.tools.ConsumerPerformance",
-        &[
-            "--topic",
-            &topic,
-            "--num-records",
-            &count,
-            "--timeout",
-            "60000",
-        ],
-        "",
-    )?;
-    let lines: Vec<Vec<&str>> = said
-        .lines()
-        .map(|line| line.split(", ").collect())
-        .collect();
-    run.checks.equal("lines", lines.len(), 2)?;
-    let column = lines[0]
-        .iter()
-        .position(|name| *name == "data.consumed.in.nMsg");
-    let read = column.and_then(|column| lines[1].get(column).copied());
-    run.checks.equal("records read", read, Some(count.as_str()))
-}
-
-/// What Apache Kafka 4.3.1 prints for the APIs of a broker without transactions and security.
-const API_VERSIONS: &[&str] = &[
-    "Produce(0): 0 to 13 [usable: 13]",
-    "Fetch(1): 4 to 18 [usable: 18]",
-    "ListOffsets(2): 1 to 11 [usable: 11]",
-    "Metadata(3): 0 to 13 [usable: 13]",
-    "OffsetCommit(8): 2 to 10 [usable: 10]",
-    "OffsetFetch(9): 1 to 10 [usable: 10]",
-    "FindCoordinator(10): 0 to 6 [usable: 6]",
-    "JoinGroup(11): 0 to 9 [usable: 9]",
-    "Heartbeat(12): 0 to 4 [usable: 4]",
-    "LeaveGroup(13): 0 to 5 [usable: 5]",
-    "SyncGroup(14): 0 to 5 [usable: 5]",
-    "DescribeGroups(15): 0 to 6 [usable: 6]",
-    "ListGroups(16): 0 to 5 [usable: 5]",
-    "ApiVersions(18): 0 to 4 [usable: 4]",
-    "CreateTopics(19): 2 to 7 [usable: 7]",
-    "DeleteTopics(20): 1 to 6 [usable: 6]",
-    "InitProducerId(22): 0 to 5 [usable: 5]",
-    "OffsetForLeaderEpoch(23): 2 to 4 [usable: 4]",
-    "DescribeConfigs(32): 1 to 4 [usable: 4]",
-    "DeleteGroups(42): 0 to 2 [usable: 2]",
-    "ListPartitionReassignments(46): 0 [usable: 0]",
-    "OffsetDelete(47): 0 [usable: 0]",
-    "DescribeCluster(60): 0 to 2 [usable: 2]",
-    "DescribeTopicPartitions(75): 0 [usable: 0]",
-];
-
-fn api_versions(run: &mut ToolRun) -> Checked {
-    let said = run.at_broker("org.apache.kafka.tools.BrokerApiVersionsCommand", &[], "")?;
-    let head = said.lines().next().unwrap_or_default();
-    let broker = head.starts_with(&format!("{} (id: ", run.bootstrap));
-    run.checks.holds("the broker's line comes first", broker)?;
-    let lines: Vec<&str> = said
-        .lines()
-        .map(|line| line.trim().trim_end_matches(','))
-        .collect();
-    for api in API_VERSIONS {
-        run.checks
-            .holds(&format!("{api} in {lines:?}"), lines.contains(api))?;
-    }
-    Ok(())
 }
 
 /// Splits a list of files so that one argument stays far below the system's limit of 128 KiB.
@@ -716,7 +536,6 @@ fn dump_metadata(run: &mut ToolRun) -> Checked {
         "TOPIC_RECORD",
         "PARTITION_RECORD",
         "CONFIG_RECORD",
-        "REMOVE_TOPIC_RECORD",
     ] {
         run.checks.holds(
             &format!("a {wanted} among {types:?}"),

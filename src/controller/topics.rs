@@ -72,7 +72,7 @@ pub enum TopicRef {
 pub enum CreateTopicError {
     #[error("Topic name is invalid: {0}")]
     Name(#[from] TopicNameError),
-    #[error("Topic '{name}' collides with existing topic '{existing}'")]
+    #[error("Topic '{name}' collides with existing topic: {existing}")]
     Collides { name: String, existing: TopicName },
     #[error("Topic '{0}' already exists.")]
     Exists(String),
