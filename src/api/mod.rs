@@ -7,6 +7,7 @@
 //! **Invariant:** only this folder turns our errors into Kafka's codes, and nothing below it knows
 //! that a connection exists.
 
+mod acls;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
@@ -65,7 +66,9 @@ use crate::config::{BrokerConfig, LiveConfig};
 use crate::controller::{Controller, Creations, ProducerIds};
 use crate::coordinator::group::GroupCoordinator;
 use crate::metadata::ImageHandle;
-use crate::protocol::messages::{SaslAuthenticateRequest, SaslHandshakeRequest};
+use crate::protocol::messages::{
+    DescribeAclsRequest, SaslAuthenticateRequest, SaslHandshakeRequest,
+};
 use crate::protocol::{ApiKey, Reader, RequestHeader};
 use crate::replica::{Replicas, Sessions};
 use crate::runtime::{Reply, Runtime};
@@ -111,6 +114,9 @@ pub const ROWS: &[Row] = &[
     row(ApiKey::DeleteRecords, 0, 2),
     row(ApiKey::InitProducerId, 0, 5),
     row(ApiKey::OffsetForLeaderEpoch, 2, 4),
+    row(ApiKey::DescribeAcls, 1, 3),
+    row(ApiKey::CreateAcls, 1, 3),
+    row(ApiKey::DeleteAcls, 1, 3),
     row(ApiKey::DescribeConfigs, 1, 4),
     row(ApiKey::AlterConfigs, 0, 2),
     row(ApiKey::AlterReplicaLogDirs, 1, 2),
@@ -356,6 +362,11 @@ impl Api {
             ApiKey::ListTransactions => {
                 call.answer(reply, |request, _| list_transactions::handle(request))
             }
+            ApiKey::DescribeAcls => {
+                call.answer(reply, |_: DescribeAclsRequest, _| acls::describe())
+            }
+            ApiKey::CreateAcls => call.answer(reply, |request, _| acls::create(&request)),
+            ApiKey::DeleteAcls => call.answer(reply, |request, _| acls::delete(&request)),
             ApiKey::GetTelemetrySubscriptions => call.answer(reply, |request, context| {
                 telemetry::subscriptions(&request, context, &self.telemetry)
             }),

@@ -386,6 +386,29 @@ pub(super) fn log_dirs(pair: &mut Pair<'_>) -> Checked {
     Ok(())
 }
 
+pub(super) fn acls(pair: &mut Pair<'_>) -> Checked {
+    // A topic by its whole name; User:a may, from every host, read it.
+    let of_topic = json!({
+        "ResourceType": 2, "ResourceName": "t", "ResourcePatternType": 3,
+        "Principal": "User:a", "Host": "*", "Operation": 3, "PermissionType": 3,
+    });
+    // Any access control list at all.
+    let any = json!({
+        "ResourceTypeFilter": 1, "ResourceNameFilter": null, "PatternTypeFilter": 1,
+        "PrincipalFilter": null, "HostFilter": null, "Operation": 1, "PermissionType": 1,
+    });
+    for version in pair.versions("DescribeAcls")? {
+        pair.ask("DescribeAcls", version, |_| any.clone())?;
+        for creations in [json!([]), json!([of_topic, of_topic])] {
+            pair.ask("CreateAcls", version, |_| json!({"Creations": creations}))?;
+        }
+        for filters in [json!([]), json!([any, any])] {
+            pair.ask("DeleteAcls", version, |_| json!({"Filters": filters}))?;
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn transactions(pair: &mut Pair<'_>) -> Checked {
     for version in pair.versions("ListTransactions")? {
         for (states, ids) in [

@@ -43,6 +43,7 @@ pub(super) const CASES: &[Case] = &[
     ("reassignments", admin::reassignments),
     ("features", admin::features),
     ("log-dirs", admin::log_dirs),
+    ("acls", admin::acls),
     ("transactions-listed", admin::transactions),
     ("telemetry", admin::telemetry),
     ("unknown-versions", topics::unknown_versions),
