@@ -229,6 +229,10 @@ pub(crate) const CLIENTS: &[Client] = &[
                 "admin-members-remove",
                 "the client names members by id only when it removes them",
             ),
+            (
+                "restart-killed",
+                "the client misreads the tagged fields that a fetch with an epoch from before the restart is answered with",
+            ),
         ],
     },
 ];
