@@ -5,7 +5,7 @@ use crate::api::Meters;
 use crate::http::{Exposition, Kind, Pages};
 use crate::metadata::ImageHandle;
 use crate::net::Acceptor;
-use crate::replica::{Partition, Replicas};
+use crate::replica::{CleanerFigures, Partition, Replicas};
 use crate::types::NodeId;
 use std::sync::Arc;
 
@@ -32,6 +32,7 @@ impl Pages for Monitor {
         self.traffic(&mut page);
         self.cluster(&partitions, &mut page);
         logs(&partitions, &mut page);
+        cleaner(&self.replicas.cleaner_figures(), &mut page);
         page.finish()
     }
 }
@@ -133,6 +134,45 @@ impl Monitor {
 fn offline(partitions: &[Arc<Partition>]) -> usize {
     let offline = partitions.iter().filter(|partition| partition.is_closed());
     offline.count()
+}
+
+fn cleaner(figures: &CleanerFigures, page: &mut Exposition) {
+    let mut gauge = |name, help: &str, value: &dyn std::fmt::Display| {
+        page.metric(name, Kind::Gauge, help).sample(&[], value);
+    };
+    gauge(
+        "kafka_log_logcleanermanager_max_dirty_percent",
+        "Part of the dirtiest compacted log that could be cleaned.",
+        &figures.max_dirty_percent,
+    );
+    gauge(
+        "kafka_log_logcleanermanager_time_since_last_run_ms",
+        "Time since the cleaner last looked for a dirty log.",
+        &figures.time_since_last_run_ms,
+    );
+    gauge(
+        "kafka_log_logcleaner_cleaner_recopy_percent",
+        "Bytes that the newest cleaning wrote, of those that it read.",
+        &figures.recopy_percent,
+    );
+    gauge(
+        "kafka_log_logcleaner_max_clean_time_secs",
+        "How long the newest cleaning took.",
+        &figures.max_clean_time_secs,
+    );
+    gauge(
+        "kafka_log_logcleaner_max_buffer_utilization_percent",
+        "How full the table of keys was in the newest cleaning.",
+        &figures.max_buffer_utilization_percent,
+    );
+    let mut uncleanable = page.metric(
+        "kafka_log_logcleanermanager_uncleanable_partitions_count",
+        Kind::Gauge,
+        "Partitions that could not be cleaned and are left alone, by log directory.",
+    );
+    for (directory, count) in &figures.uncleanable_partitions {
+        uncleanable.sample(&[("logdirectory", &directory.display())], count);
+    }
 }
 
 fn logs(partitions: &[Arc<Partition>], page: &mut Exposition) {

@@ -36,8 +36,8 @@ const FEATURES: &[(&str, &str)] = &[
         "works",
     ),
     (
-        "Compaction (`cleanup.policy=compact`)",
-        "missing: nothing is removed",
+        "Compaction (`cleanup.policy=compact`, `compact,delete`), tombstones, compaction lags",
+        "works",
     ),
     ("Transactions", "missing"),
     (

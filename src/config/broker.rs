@@ -21,6 +21,7 @@ pub struct BrokerConfig {
     pub net: NetConfig,
     pub topics: TopicsConfig,
     pub logs: LogsConfig,
+    pub cleaner: CleanerConfig,
     pub fetch: FetchConfig,
     pub offsets: OffsetsConfig,
     pub groups: GroupsConfig,
@@ -127,8 +128,25 @@ pub struct LogsConfig {
     pub producer_id_expiration_ms: u64,
     /// `producer.id.expiration.check.interval.ms`.
     pub producer_id_expiration_check_interval_ms: u64,
-    /// `log.cleaner.enable`. No cleaner runs yet.
-    pub cleaner_enable: bool,
+}
+
+/// The cleaner, which compacts logs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CleanerConfig {
+    /// `log.cleaner.enable`.
+    pub enable: bool,
+    /// `log.cleaner.threads`: logs that are compacted at once.
+    pub threads: u32,
+    /// `log.cleaner.dedupe.buffer.size`: bytes for the keys of all threads together. Above 1 MiB each.
+    pub dedupe_bytes: u64,
+    /// `log.cleaner.io.buffer.load.factor`: how full a table of keys may be, 0 to 1.
+    pub load_factor: f64,
+    /// `log.cleaner.io.buffer.size`: bytes that all threads together read and write at once.
+    pub io_buffer_bytes: u32,
+    /// `log.cleaner.io.max.bytes.per.second`, of all threads together.
+    pub io_bytes_per_second_max: f64,
+    /// `log.cleaner.backoff.ms`: pause when there is nothing to do.
+    pub backoff_ms: u64,
 }
 
 /// What one fetch may ask for.

@@ -64,7 +64,6 @@ const CLUSTER_WIDE_OF_LISTENER: &[&str] = &[
 /// Counts of threads. Kafka resizes its pools step by step, so each change is bounded.
 const THREADS: &[&str] = &[
     "background.threads",
-    "log.cleaner.threads",
     "num.io.threads",
     "num.network.threads",
     "num.recovery.threads.per.data.dir",
@@ -128,6 +127,7 @@ impl LiveConfig {
             Level::Broker => self.together(&now.dynamic_default, wanted)?,
         };
         check_threads(&now.config.properties, &next.properties)?;
+        check_cleaner_threads(now.config.cleaner.threads, next.cleaner.threads)?;
         check_local_retention(&next.properties)
     }
 
@@ -265,6 +265,28 @@ fn check_threads(now: &Properties, next: &Properties) -> Result<(), ConfigError>
         if new != old && i64::from(new) > i64::from(old) * 2 {
             return wrong("not be greater than double".to_owned());
         }
+    }
+    Ok(())
+}
+
+/// Rules of `LogCleaner.validateReconfiguration`.
+fn check_cleaner_threads(now: u32, next: u32) -> Result<(), ConfigError> {
+    let refused = |reason| {
+        let reason = format!("Log cleaner threads {reason}");
+        Err(ConfigError::conflict(reason))
+    };
+    if next < 1 {
+        return refused("should be at least 1".to_owned());
+    }
+    if next < now / 2 {
+        return refused(format!(
+            "cannot be reduced to less than half the current value {now}"
+        ));
+    }
+    if next > now.saturating_mul(2) {
+        return refused(format!(
+            "cannot be increased to more than double the current value {now}"
+        ));
     }
     Ok(())
 }

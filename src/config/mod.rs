@@ -24,8 +24,9 @@ mod topic;
 mod value;
 
 pub use broker::{
-    BrokerConfig, Directories, FetchConfig, GroupsConfig, ListenerConnections, LogsConfig,
-    NetConfig, OffsetsConfig, ReplicationConfig, Roles, TopicsConfig, TransactionsConfig,
+    BrokerConfig, CleanerConfig, Directories, FetchConfig, GroupsConfig, ListenerConnections,
+    LogsConfig, NetConfig, OffsetsConfig, ReplicationConfig, Roles, TopicsConfig,
+    TransactionsConfig,
 };
 pub use client_metrics::{SubscriptionError, is_pattern, validate_client_metrics_config};
 pub use dynamic::{InForce, Level, LiveConfig, Overrides, usable};

@@ -2,8 +2,9 @@
 //! refuse what contradicts itself or would be unsafe, and note what the user should know.
 
 use super::broker::{
-    BrokerConfig, Directories, FetchConfig, GroupsConfig, ListenerConnections, LogsConfig,
-    NetConfig, OffsetsConfig, ReplicationConfig, Roles, TopicsConfig, TransactionsConfig,
+    BrokerConfig, CleanerConfig, Directories, FetchConfig, GroupsConfig, ListenerConnections,
+    LogsConfig, NetConfig, OffsetsConfig, ReplicationConfig, Roles, TopicsConfig,
+    TransactionsConfig,
 };
 use super::group;
 use super::keys::{self, Status};
@@ -115,6 +116,7 @@ pub(super) fn resolve(written: &Properties) -> Result<(BrokerConfig, Report), Co
             replication_factor_default: read.small("default.replication.factor"),
         },
         logs: logs(&read),
+        cleaner: cleaner(&read),
         fetch: FetchConfig {
             bytes_max: read.count("fetch.max.bytes"),
             session_slots: read.count("max.incremental.fetch.session.cache.slots"),
@@ -134,10 +136,6 @@ pub(super) fn resolve(written: &Properties) -> Result<(BrokerConfig, Report), Co
         topic_defaults: topic_defaults(&read)?,
         properties: properties.clone(),
     };
-    if config.topic_defaults.cleanup_policy.compact {
-        let how = "compaction does not run yet: old values of a key stay".to_owned();
-        report.add("log.cleanup.policy", "compact", What::Differs { how });
-    }
     Ok((config, report))
 }
 
@@ -490,7 +488,18 @@ fn logs(read: &Read<'_>) -> LogsConfig {
         producer_id_expiration_ms: read.long("producer.id.expiration.ms"),
         producer_id_expiration_check_interval_ms: read
             .long("producer.id.expiration.check.interval.ms"),
-        cleaner_enable: read.boolean("log.cleaner.enable"),
+    }
+}
+
+fn cleaner(read: &Read<'_>) -> CleanerConfig {
+    CleanerConfig {
+        enable: read.boolean("log.cleaner.enable"),
+        threads: read.count("log.cleaner.threads"),
+        dedupe_bytes: read.long("log.cleaner.dedupe.buffer.size"),
+        load_factor: read.double("log.cleaner.io.buffer.load.factor"),
+        io_buffer_bytes: read.count("log.cleaner.io.buffer.size"),
+        io_bytes_per_second_max: read.double("log.cleaner.io.max.bytes.per.second"),
+        backoff_ms: read.long("log.cleaner.backoff.ms"),
     }
 }
 
@@ -631,6 +640,13 @@ impl Read<'_> {
         match self.value(name) {
             Some(Value::Boolean(value)) => value,
             other => unreachable!("{name} is no boolean but {other:?}"),
+        }
+    }
+
+    fn double(&self, name: &str) -> f64 {
+        match self.value(name) {
+            Some(Value::Double(value)) => value,
+            other => unreachable!("{name} is no double but {other:?}"),
         }
     }
 

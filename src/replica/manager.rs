@@ -1,8 +1,9 @@
 //! All partitions of this broker, and what the metadata says they should be.
 
+use super::cleaner::CleanerState;
 use super::partition::{Partition, PartitionSettings};
 use super::topic_config::log_config;
-use crate::config::{LiveConfig, TopicConfig};
+use crate::config::{CleanerConfig, LiveConfig, TopicConfig};
 use crate::log::{LoadError, Loaded, LoadedLog, LogConfig, LogManager, LogView};
 use crate::metadata::{
     Delta, ImageHandle, MetadataImage, MetadataListener, PartitionImage, TopicImage,
@@ -26,6 +27,9 @@ pub struct Replicas {
     hosted: RwLock<Hosted>,
     /// Held while the log starts are gathered and written, so that older ones never replace newer ones.
     writing_log_starts: Mutex<()>,
+    /// The same for where logs are clean.
+    writing_cleaned_ends: Mutex<()>,
+    pub(super) cleaner: CleanerState,
 }
 
 #[derive(Default)]
@@ -71,6 +75,8 @@ impl Replicas {
             logs,
             hosted: RwLock::default(),
             writing_log_starts: Mutex::default(),
+            writing_cleaned_ends: Mutex::default(),
+            cleaner: CleanerState::default(),
         });
         let now = replicas.runtime.clock.wall();
         let config_of =
@@ -105,6 +111,9 @@ impl Replicas {
         for topic in image.topics() {
             self.host(topic, image, &mut by_partition);
         }
+        // Partitions that are gone must be gone from there too, or new ones of the same name would begin
+        // as clean up to an offset of the old ones.
+        let _ = self.write_cleaned_ends();
     }
 
     fn is_ours(&self, image: &MetadataImage, name: &TopicPartition, id: Option<Uuid>) -> bool {
@@ -173,6 +182,10 @@ impl Replicas {
         &self.runtime
     }
 
+    pub(super) fn cleaner_config(&self) -> CleanerConfig {
+        self.config.load().config.cleaner.clone()
+    }
+
     pub(super) fn logs(&self) -> &LogManager {
         &self.logs
     }
@@ -220,6 +233,13 @@ impl Replicas {
         let _writing = self.writing_log_starts.lock();
         let written = self.logs.checkpoint_log_starts(&views(&self.all()));
         written.inspect_err(|error| error!(%error, "could not write the log starts"))
+    }
+
+    /// Afterwards a crash does not change from where each log is dirty.
+    pub(super) fn write_cleaned_ends(&self) -> io::Result<()> {
+        let _writing = self.writing_cleaned_ends.lock();
+        let written = self.logs.checkpoint_cleaned_ends(&views(&self.all()));
+        written.inspect_err(|error| error!(%error, "could not write where logs are clean"))
     }
 
     /// Makes `topic` what the metadata says: new partitions get a log, leaders an epoch.
@@ -316,6 +336,8 @@ impl Replicas {
                 error!(partition = %partition.name(), %error, "could not delete a log");
             }
         }
+        // A topic of the same name, made later, is not clean where this one was.
+        let _ = self.write_cleaned_ends();
         info!(topic = %removed.name, "deleted");
     }
 
@@ -365,6 +387,9 @@ impl MetadataListener for Replicas {
         }
         for topic in self.reconfigured(delta) {
             self.reconfigure(&topic, image);
+        }
+        if delta.broker_configs_changed {
+            self.cleaner.reconfigured();
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Partitions that this broker keeps: who leads, what consumers may see, who waits for more.
 
+mod cleaner;
+mod cleaning_state;
 mod deletion;
 mod directories;
 mod manager;
 mod partition;
 mod sessions;
+mod throttle;
 mod topic_config;
 mod upkeep;
 mod waiters;
@@ -13,6 +16,7 @@ pub use crate::log::{
     AbortedTransaction, ActiveProducer, AppendError as LogAppendError, Appended, FirstBatch,
     ProducerError,
 };
+pub use cleaner::{CleanerFigures, start_cleaners};
 pub use deletion::{DeleteRecordsError, NewStart};
 pub use directories::{DirectoryContents, DirectoryState, MoveError};
 pub use manager::{LookupError, Replicas};

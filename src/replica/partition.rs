@@ -1,5 +1,6 @@
 //! One partition of this broker: its log, what of it consumers may see, who waits, and who leads.
 
+use super::cleaning_state::CleaningState;
 use super::waiters::Waiters;
 use crate::log::{
     self, AbortedTransaction, ActiveProducer, Appended, FirstBatch, FlushDue, Log, LogConfig,
@@ -28,6 +29,8 @@ pub struct Partition {
     config: ArcSwap<LogConfig>,
     waiters: Waiters,
     state: State,
+    /// What the cleaner does with the log.
+    pub(super) cleaning: CleaningState,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
     /// When the log was last known to be on the disk, by the wall clock.
@@ -232,6 +235,7 @@ impl Partition {
             config: ArcSwap::from_pointee(config),
             waiters: Waiters::default(),
             state: State::default(),
+            cleaning: CleaningState::default(),
             clock: runtime.clock.clone(),
             tasks: runtime.tasks.clone(),
             flushed_at: AtomicI64::new(runtime.clock.wall().get()),
@@ -491,11 +495,19 @@ impl Partition {
         producers
     }
 
+    /// The rules that the log obeys.
+    pub(super) fn config(&self) -> Arc<LogConfig> {
+        self.config.load_full()
+    }
+
     /// Removes segments that the topic no longer keeps.
     pub(super) fn remove_old(&self, now: Timestamp) {
         let mut log = self.log.lock();
         let Some(log) = log.as_mut() else { return };
         log.expire_producers(now);
+        if self.cleaning.is_busy() {
+            return; // the cleaner asks again when it is done
+        }
         if let Err(error) = log.delete_old_segments(now) {
             error!(partition = %self.name, %error, "could not remove old segments");
         }

@@ -4,14 +4,26 @@ use super::client::Client;
 use ottla::Server;
 use ottla::config::{BrokerConfig, Properties};
 use ottla::runtime::os;
+use std::net::SocketAddr;
 use std::path::Path;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 pub(crate) struct Local {
     dir: TempDir,
     settings: Vec<(String, String)>,
     server: Option<Server>,
+}
+
+/// What `path` shows over HTTP.
+pub(crate) async fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: b\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 /// How a broker ends.
@@ -59,7 +71,19 @@ impl Local {
         }
     }
 
-    async fn resume(&mut self) {
+    /// Another setting, from the next start on.
+    pub(crate) fn set(&mut self, key: &str, value: &str) {
+        self.settings.push((key.to_owned(), value.to_owned()));
+    }
+
+    /// Serves health and metrics; where.
+    pub(crate) async fn serve_http(&self) -> SocketAddr {
+        let server = self.server.as_ref().expect("the broker runs");
+        server.serve_http("127.0.0.1", 0).await.unwrap()
+    }
+
+    /// Starts a broker that was ended.
+    pub(crate) async fn resume(&mut self) {
         let mut properties = Properties::embedded();
         for listeners in ["listeners", "advertised.listeners"] {
             properties.set(listeners, "PLAINTEXT://127.0.0.1:0");

@@ -100,15 +100,19 @@ enum Stage {
 }
 
 impl Log {
-    /// Prepares to clean what `cleanable` says. `seed` is drawn anew for each cleaning.
+    /// Prepares to clean what `cleanable` says. `seed` is drawn anew for each cleaning. `None` if not all of it
+    /// is on disk yet: an old value must not go because of a newer one that a power loss takes.
     pub fn begin_cleaning(
         &mut self,
         cleanable: &Cleanable,
         limits: CleaningLimits,
         seed: [u64; 2],
         now: Timestamp,
-    ) -> Cleaning {
+    ) -> Option<Cleaning> {
         let (first_dirty, upper) = (cleanable.first_dirty, cleanable.first_uncleanable);
+        if self.recovery_point() < upper {
+            return None;
+        }
         // Said before the first offset goes: from now on a gap is no lost write.
         self.set_cleaned_end(first_dirty);
         let offsets = u64::try_from(upper.0 - first_dirty.0).unwrap_or(0);
@@ -121,7 +125,7 @@ impl Log {
             upper,
             cuts: self.cuts,
         };
-        Cleaning {
+        Some(Cleaning {
             stage: Stage::Mapping(Mapping::of(&scope)),
             filter: RecordFilter {
                 map: OffsetMap::new(limits.map, offsets, seed),
@@ -132,7 +136,7 @@ impl Log {
             },
             scope,
             stats: CleaningStats::default(),
-        }
+        })
     }
 
     /// Whether the log is still the one that the cleaning began with: nothing was cut off its end.

@@ -194,7 +194,10 @@ impl LogDirectory {
 
     pub(super) fn checkpointed(&self, disk: &dyn Disk, name: &'static str) -> Offsets {
         match checkpoint::read(disk, &self.path.join(name)) {
-            Ok(offsets) => offsets,
+            Ok(offsets) => {
+                (self.written.lock()).insert(name, checkpoint::text(&offsets));
+                offsets
+            }
             Err(error) => {
                 // Every checkpoint only saves work or is raised again by what the logs say.
                 tracing::warn!(dir = %self.path.display(), name, %error, "ignored a checkpoint");

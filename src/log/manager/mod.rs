@@ -279,6 +279,11 @@ impl LogManager {
         })
     }
 
+    /// Writes where each compacted log is clean (`cleaner-offset-checkpoint`). `views` are all partitions.
+    pub fn checkpoint_cleaned_ends(&self, views: &[LogView]) -> io::Result<()> {
+        self.checkpoint(views, checkpoint::CLEANED_ENDS, LogView::cleaned_end)
+    }
+
     /// A directory whose checkpoint cannot be written goes offline, unless it is only full; the others
     /// are still written.
     fn checkpoint(

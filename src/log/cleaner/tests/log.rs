@@ -1,4 +1,4 @@
-use super::{LIMITS, clean, cleanable, step};
+use super::{LIMITS, begin, clean, cleanable, step};
 use crate::log::tests::{Bed, NOW, bytes_of, len_of, produced, read_all};
 use crate::log::*;
 use crate::record::{Batch, BatchBuilder, BatchOptions, Batches, NewRecord, ValidBatch};
@@ -209,9 +209,9 @@ fn a_broken_batch_stops_the_cleaning_and_changes_nothing() {
     roll(&mut bed);
     let name = "00000000000000000000.log";
     bed.flip(name, len_of(&bed.dir().join(name)) - 3);
-    let files = bed.files();
     let planned = cleanable(&bed, NOW);
-    let mut cleaning = bed.log.begin_cleaning(&planned, LIMITS, [7, 8], NOW);
+    let mut cleaning = begin(&mut bed, &planned, LIMITS, NOW);
+    let files = bed.files();
     let error = loop {
         if let Err(error) = step(&mut bed, &mut cleaning, NOW) {
             break error;
@@ -230,7 +230,7 @@ fn a_cleaning_whose_segments_are_deleted_meanwhile_is_thrown_away() {
     }
     roll(&mut bed);
     let planned = cleanable(&bed, NOW);
-    let mut cleaning = bed.log.begin_cleaning(&planned, LIMITS, [7, 8], NOW);
+    let mut cleaning = begin(&mut bed, &planned, LIMITS, NOW);
     let replacement = loop {
         if let Progress::Complete(replacement) = cleaning.step().unwrap() {
             break replacement;
@@ -270,4 +270,16 @@ fn a_segment_that_compaction_emptied_holds_no_retention_back() {
         .delete_old_segments(Timestamp(NOW.0 + 1_001))
         .unwrap();
     assert_eq!(bed.log.view().segment_count(), 1);
+}
+
+#[test]
+fn what_is_not_on_disk_yet_is_not_cleaned() {
+    let mut bed = compacted();
+    put(&mut bed, &[(Some("a"), Some("1"))]);
+    put(&mut bed, &[(Some("a"), Some("2"))]);
+    roll(&mut bed);
+    let planned = cleanable(&bed, NOW);
+    let begun = bed.log.begin_cleaning(&planned, LIMITS, [7, 8], NOW);
+    assert!(begun.is_none());
+    assert_eq!(bed.log.view().cleaned_end(), None);
 }

@@ -25,10 +25,21 @@ pub(super) fn clean(bed: &mut Bed, limits: CleaningLimits, now: Timestamp) -> Op
     if cleanable.cleanable_bytes == 0 {
         return None;
     }
-    let mut cleaning = bed.log.begin_cleaning(&cleanable, limits, [7, 8], now);
+    let mut cleaning = begin(bed, &cleanable, limits, now);
     while step(bed, &mut cleaning, now).unwrap() {}
     bed.log.finish_cleaning(&cleaning);
     Some(cleaning)
+}
+
+pub(super) fn begin(
+    bed: &mut Bed,
+    cleanable: &Cleanable,
+    limits: CleaningLimits,
+    now: Timestamp,
+) -> Cleaning {
+    bed.log.flush().unwrap();
+    let begun = bed.log.begin_cleaning(cleanable, limits, [7, 8], now);
+    begun.expect("everything is on disk")
 }
 
 pub(super) fn cleanable(bed: &Bed, now: Timestamp) -> Cleanable {
