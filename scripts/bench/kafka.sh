@@ -25,7 +25,8 @@ log4j=$data/log4j2.properties
 printf 'rootLogger.level=warn\nrootLogger.appenderRef.e.ref=E\nappender.e.type=Console\nappender.e.name=E\nappender.e.target=SYSTEM_ERR\nappender.e.layout.type=PatternLayout\nappender.e.layout.pattern=%%d %%p %%m (%%c)%%n\n' > "$log4j"
 run() { java "${@:2}" -Dlog4j2.configurationFile="$log4j" -cp "$home/libs/*" "$1" "${args[@]}"; }
 if [ ! -e "$data/logs/meta.properties" ]; then
-  args=(format --standalone -t "$(head -c16 /dev/urandom | basenc --base64url | cut -c1-22)" -c "$data/server.properties")
+  # As one argument: an id may begin with a dash.
+  args=(format --standalone "--cluster-id=$(head -c16 /dev/urandom | basenc --base64url | cut -c1-22)" -c "$data/server.properties")
   run kafka.tools.StorageTool -Xmx128m > /dev/null
 fi
 # Heap and collector as Kafka's own start script sets them.

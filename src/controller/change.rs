@@ -61,8 +61,13 @@ impl<'a> NextPartition<'a> {
         let elected = self.elect(may_lead);
         if elected.leader != now.leader {
             record.leader = elected.leader.map_or(NO_LEADER, NodeId::get);
-            if let Some(leader) = elected.leader.filter(|_| elected.unclean) {
+            if let Some(leader) = elected.leader.filter(|id| !self.isr.contains(id)) {
                 self.isr = vec![leader];
+                // What the leader writes from now on, the others lack.
+                record.eligible_leader_replicas = cleared(&now.eligible_leaders);
+                record.last_known_elr = cleared(&now.last_known_leaders);
+            }
+            if elected.leader.is_some() && elected.unclean {
                 record.leader_recovery_state = RECOVERING;
             }
         } else if !now.replicas.iter().all(|id| self.replicas.contains(id)) {
@@ -105,8 +110,15 @@ impl<'a> NextPartition<'a> {
         self.adding = Vec::new();
     }
 
+    /// In sync is also, once nobody is left who is, who had everything that was acknowledged when it left
+    /// (KIP-966's eligible leader replicas). Without those, a single last known leader leads uncleanly.
     fn elect(&self, may_lead: impl Fn(NodeId) -> bool) -> Elected {
-        let in_sync = |id: &NodeId| self.isr.contains(id) && may_lead(*id);
+        let complete = if self.isr.is_empty() {
+            &self.now.eligible_leaders
+        } else {
+            &self.isr
+        };
+        let in_sync = |id: &NodeId| complete.contains(id) && may_lead(*id);
         let preferred = match self.election {
             Election::Preferred => self.replicas.first(),
             Election::Clean | Election::Unclean => None,
@@ -116,12 +128,16 @@ impl<'a> NextPartition<'a> {
             .chain(&self.replicas)
             .copied()
             .find(|id| in_sync(id));
+        let last_known = match self.now.last_known_leaders[..] {
+            [only] if complete.is_empty() && may_lead(only) => Some(only),
+            _ => None,
+        };
         let anyone = match self.election {
             Election::Unclean => self.replicas.iter().copied().find(|id| may_lead(*id)),
             Election::Preferred | Election::Clean => None,
         };
         Elected {
-            leader: clean.or(anyone),
+            leader: clean.or(last_known).or(anyone),
             unclean: clean.is_none(),
         }
     }
@@ -147,6 +163,10 @@ pub(super) fn default_directory(broker: Option<&BrokerImage>) -> Uuid {
         Some([only]) => *only,
         _ => Uuid::ZERO,
     }
+}
+
+fn cleared(now: &[NodeId]) -> Option<Vec<i32>> {
+    changed(&[], now)
 }
 
 fn changed(next: &[NodeId], now: &[NodeId]) -> Option<Vec<i32>> {
@@ -215,6 +235,31 @@ mod tests {
         assert_eq!(elect(&now, Election::Clean, &[1]), None);
         let record = elect(&now, Election::Unclean, &[1]).unwrap();
         assert_eq!((record.leader, record.isr), (1, Some(vec![1])));
+        assert_eq!(record.leader_recovery_state, RECOVERING);
+    }
+
+    /// A broker of Apache Kafka that stops leaves its partitions without anybody in sync and names itself as
+    /// eligible; its directory opened here had no leaders.
+    #[test]
+    fn who_is_eligible_leads_when_nobody_is_in_sync() {
+        let mut now = partition(&[1, 2], &[], None);
+        now.eligible_leaders = ids(&[2]);
+        now.last_known_leaders = ids(&[1]);
+        assert_eq!(elect(&now, Election::Clean, &[1]), None);
+        let record = elect(&now, Election::Clean, &[1, 2]).unwrap();
+        assert_eq!((record.leader, record.isr), (2, Some(vec![2])));
+        assert_eq!(record.leader_recovery_state, -1);
+        assert_eq!(record.eligible_leader_replicas, Some(vec![]));
+        assert_eq!(record.last_known_elr, Some(vec![]));
+    }
+
+    #[test]
+    fn the_last_known_leader_leads_uncleanly_when_nobody_is_eligible() {
+        let mut now = partition(&[1, 2], &[], None);
+        now.last_known_leaders = ids(&[2]);
+        assert_eq!(elect(&now, Election::Clean, &[1]), None);
+        let record = elect(&now, Election::Clean, &[1, 2]).unwrap();
+        assert_eq!((record.leader, record.isr), (2, Some(vec![2])));
         assert_eq!(record.leader_recovery_state, RECOVERING);
     }
 

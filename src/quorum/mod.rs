@@ -1,8 +1,10 @@
 //! Agreement on the metadata log. A record is in the image only once the quorum has it.
 
+mod load;
 mod single;
 
-pub use single::{LoadError, SingleQuorum};
+pub use load::LoadError;
+pub use single::SingleQuorum;
 
 use crate::metadata::{ApplyError, MetadataRecord};
 use crate::types::{LeaderEpoch, NodeId, Offset, Uuid};

@@ -1,37 +1,27 @@
 //! A quorum of one: the metadata log on this node's own disk, synced before anybody is told.
 
+use super::load::{self, LoadError};
 use super::{MetadataQuorum, QuorumError, QuorumStatus, VoterStatus};
-use crate::log::{FirstBatch, Log};
+use crate::log::Log;
 use crate::metadata::{
-    ApplyError, Delta, ImageHandle, METADATA_VERSION_NAME, MetadataImage, MetadataListener,
-    MetadataRecord, RecordError,
+    Delta, ImageHandle, METADATA_VERSION_NAME, MetadataListener, MetadataRecord,
 };
 use crate::protocol::Message;
 use crate::protocol::messages::LeaderChangeMessage;
 use crate::protocol::messages::leader_change_message::Voter;
 use crate::record::control::{self, ControlType};
-use crate::record::{
-    BatchBuilder, BatchError, BatchOptions, Batches, DecodeError, DecodeLimits, NewRecord,
-};
+use crate::record::{BatchBuilder, BatchOptions, NewRecord};
 use crate::runtime::{self, Runtime};
 use crate::types::{LeaderEpoch, NodeId, Offset, Uuid};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use parking_lot::{Mutex, RwLock};
 use std::future::Future;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tracing::{error, info};
-
-/// Bytes of the metadata log read at a time while it is replayed.
-const LOAD_BYTES: usize = 8 * 1024 * 1024;
-
-/// Records of one batch are never larger than this once decompressed; we write them plain.
-const DECODE_LIMITS: DecodeLimits = DecodeLimits {
-    bytes_max: 64 * 1024 * 1024,
-};
 
 /// The file that remembers the quorum's epoch over restarts.
 const QUORUM_STATE: &str = "quorum-state";
@@ -54,40 +44,12 @@ struct Inner {
     listeners: RwLock<Vec<Arc<dyn MetadataListener>>>,
 }
 
-/// Why the metadata log cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    #[error("{path}: {error}")]
-    State { path: PathBuf, error: io::Error },
-    #[error("{path} is not a quorum-state file: {reason}")]
-    BadState { path: PathBuf, reason: String },
-    #[error("the metadata log was led by node {found}, this is node {expected}")]
-    OtherLeader { found: i32, expected: NodeId },
-    #[error(
-        "the log begins at offset {0}, after a snapshot; Ottla cannot read metadata snapshots yet, so \
-         the metadata would be incomplete"
-    )]
-    CutAfterSnapshot(Offset),
-    #[error("offset {offset}: {error}")]
-    Record { offset: Offset, error: RecordError },
-    #[error("offset {offset}: {error}")]
-    Apply { offset: Offset, error: ApplyError },
-    #[error("offset {offset}: {error}")]
-    Batch { offset: Offset, error: BatchError },
-    #[error("offset {offset}: {error}")]
-    Decode { offset: Offset, error: DecodeError },
-    #[error("the log cannot be read: {0}")]
-    Read(io::Error),
-    #[error("{0}")]
-    Append(QuorumError),
-}
-
 impl SingleQuorum {
-    /// Replays `log`, which lies in `directory`, takes the lead in a new epoch, and publishes the image. The
-    /// log of a new cluster begins with `first`.
+    /// Replays the newest snapshot beside `log`, which lies in `directory`, and the log behind it, takes the lead
+    /// in a new epoch, and publishes the image. The log of a new cluster begins with `first`.
     pub fn open(
         runtime: Runtime,
-        log: Log,
+        mut log: Log,
         directory: Uuid,
         node: NodeId,
         image: ImageHandle,
@@ -105,10 +67,7 @@ impl SingleQuorum {
         let epoch = LeaderEpoch(epoch.max(latest.get()) + 1);
         write_state(&runtime, &path, node, epoch)?;
 
-        if log.log_start() > Offset::ZERO {
-            return Err(LoadError::CutAfterSnapshot(log.log_start()));
-        }
-        let loaded = replay(&log)?;
+        let loaded = load::load(&runtime, &mut log)?;
         // The leader of a cluster's first epoch may have stopped before it wrote them.
         let is_new = !loaded.features.contains_key(METADATA_VERSION_NAME);
         info!(end = %loaded.end, topics = loaded.topic_count(), %epoch, "metadata loaded");
@@ -260,79 +219,6 @@ impl MetadataQuorum for SingleQuorum {
             }],
         }
     }
-}
-
-/// Folds the whole log.
-fn replay(log: &Log) -> Result<MetadataImage, LoadError> {
-    let mut image = MetadataImage::default();
-    // Records between a begin and an end count together or, if aborted, not at all.
-    let mut transaction: Option<Vec<(Offset, MetadataRecord)>> = None;
-    let mut next = log.log_start();
-    let end = log.log_end();
-    let view = log.view();
-    while next < end {
-        let slice = view
-            .read(next, LOAD_BYTES, end, FirstBatch::Whole)
-            .map_err(|error| LoadError::Read(io::Error::other(error.to_string())))?;
-        let slice = slice.bytes;
-        let mut bytes = vec![0; slice.len];
-        runtime::read_exact_at(&*slice.file, &mut bytes, slice.position)
-            .map_err(LoadError::Read)?;
-        for batch in Batches::of(Bytes::from(bytes)) {
-            let batch = batch.map_err(|error| LoadError::Batch {
-                offset: next,
-                error,
-            })?;
-            batch.check_crc().map_err(|error| LoadError::Batch {
-                offset: next,
-                error,
-            })?;
-            next = batch.header().next_offset();
-            if batch.header().attributes.is_control() {
-                continue;
-            }
-            for record in batch.records(DECODE_LIMITS) {
-                let record = record.map_err(|error| LoadError::Decode {
-                    offset: next,
-                    error,
-                })?;
-                let offset = record.offset;
-                let value = record.value.unwrap_or_default();
-                let record = MetadataRecord::decode(value)
-                    .map_err(|error| LoadError::Record { offset, error })?;
-                step(&mut image, &mut transaction, offset, record)?;
-            }
-        }
-    }
-    image.end = end;
-    Ok(image)
-}
-
-fn step(
-    image: &mut MetadataImage,
-    transaction: &mut Option<Vec<(Offset, MetadataRecord)>>,
-    offset: Offset,
-    record: MetadataRecord,
-) -> Result<(), LoadError> {
-    let mut apply = |offset, record: &MetadataRecord| {
-        image
-            .apply(record)
-            .map_err(|error| LoadError::Apply { offset, error })
-    };
-    match record {
-        MetadataRecord::BeginTransaction(_) => *transaction = Some(Vec::new()),
-        MetadataRecord::AbortTransaction(_) => *transaction = None,
-        MetadataRecord::EndTransaction(_) => {
-            for (offset, record) in transaction.take().unwrap_or_default() {
-                apply(offset, &record)?;
-            }
-        }
-        record => match transaction {
-            Some(held) => held.push((offset, record)),
-            None => apply(offset, &record)?,
-        },
-    }
-    Ok(())
 }
 
 /// Leader and epoch of the last start; −1 and 0 where there was none.

@@ -1,0 +1,369 @@
+//! What a metadata log says: its newest snapshot, and the records behind it.
+//!
+//! A snapshot is a file of record batches beside the log, named after the offset and the epoch that it reaches:
+//! a control batch that begins it, records, a control batch that ends it. Kafka writes one after every 20 MiB of
+//! records or hour, and cuts the log below old ones. Ottla reads them and writes none.
+
+use crate::log::{FirstBatch, Log};
+use crate::metadata::{ApplyError, MetadataImage, MetadataRecord, RecordError};
+use crate::record::control::{self, ControlRecord, ControlType};
+use crate::record::{Batch, BatchError, Batches, DecodeError, DecodeLimits};
+use crate::runtime::{self, Runtime};
+use crate::types::{LeaderEpoch, NodeId, Offset};
+use bytes::Bytes;
+use std::io;
+use std::path::{Path, PathBuf};
+use tracing::warn;
+
+/// Bytes of the metadata log read at a time while it is replayed.
+const LOAD_BYTES: usize = 8 * 1024 * 1024;
+
+/// Records of one batch are never larger than this once decompressed; we write them plain.
+const DECODE_LIMITS: DecodeLimits = DecodeLimits {
+    bytes_max: 64 * 1024 * 1024,
+};
+
+/// Why the metadata log cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("{path}: {error}")]
+    State { path: PathBuf, error: io::Error },
+    #[error("{path} is not a quorum-state file: {reason}")]
+    BadState { path: PathBuf, reason: String },
+    #[error("the metadata log was led by node {found}, this is node {expected}")]
+    OtherLeader { found: i32, expected: NodeId },
+    #[error(
+        "the metadata log begins at offset {0}, and the snapshot of what was before is missing"
+    )]
+    NoSnapshot(Offset),
+    #[error("snapshot {path}: {error}")]
+    Snapshot { path: PathBuf, error: SnapshotError },
+    #[error("offset {offset}: {error}")]
+    Log { offset: Offset, error: ReplayError },
+    #[error("the log cannot be read: {0}")]
+    Read(io::Error),
+    #[error("the log cannot be cut behind its snapshot: {0}")]
+    Cut(String),
+    #[error("{0}")]
+    Append(super::QuorumError),
+}
+
+/// Why a snapshot cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    #[error("{0}")]
+    Read(io::Error),
+    #[error("offset {offset}: {error}")]
+    Records { offset: Offset, error: ReplayError },
+    #[error("it does not begin or not end as a snapshot does")]
+    Incomplete,
+}
+
+/// Why a batch of metadata records cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    #[error("{0}")]
+    Batch(#[from] BatchError),
+    #[error("{0}")]
+    Decode(#[from] DecodeError),
+    #[error("{0}")]
+    Record(#[from] RecordError),
+    #[error("{0}")]
+    Apply(#[from] ApplyError),
+}
+
+/// Folds the newest snapshot and what the log has behind it. A log that ends before its snapshot, or begins behind
+/// it, is started anew there, as `KafkaRaftLog` does.
+pub(super) fn load(runtime: &Runtime, log: &mut Log) -> Result<MetadataImage, LoadError> {
+    let mut replay = Replay::default();
+    let snapshot = newest_snapshot(runtime, log.dir()).map_err(LoadError::Read)?;
+    let from = snapshot.as_ref().map_or(Offset::ZERO, |newest| newest.end);
+    if log.log_start() > from {
+        return Err(LoadError::NoSnapshot(log.log_start()));
+    }
+    if let Some(snapshot) = snapshot {
+        let read = read_snapshot(runtime, &snapshot.path, &mut replay);
+        read.map_err(|error| LoadError::Snapshot {
+            path: snapshot.path,
+            error,
+        })?;
+        if log.log_end() < from {
+            warn!(end = %log.log_end(), snapshot = %from, "the metadata log ends before its snapshot");
+            log.restart_at(from, runtime.clock.wall())
+                .map_err(|error| LoadError::Cut(error.to_string()))?;
+            log.assign_epoch_start(snapshot.epoch);
+        }
+    }
+    read_log(log, from, &mut replay)?;
+    let mut image = replay.image;
+    image.end = log.log_end();
+    Ok(image)
+}
+
+/// A file of the metadata log's directory: everything below `end`.
+#[derive(Debug, PartialEq, Eq)]
+struct Snapshot {
+    end: Offset,
+    epoch: LeaderEpoch,
+    path: PathBuf,
+}
+
+impl Snapshot {
+    /// By a name such as `00000000000000000123-0000000004.checkpoint`; unfinished ones and those that Kafka is
+    /// about to delete have another ending.
+    fn from_path(path: PathBuf) -> Option<Snapshot> {
+        let name = path.file_name()?.to_str()?;
+        let (end, epoch) = name.strip_suffix(".checkpoint")?.split_once('-')?;
+        Some(Snapshot {
+            end: Offset(end.parse().ok()?),
+            epoch: LeaderEpoch(epoch.parse().ok()?),
+            path,
+        })
+    }
+}
+
+fn newest_snapshot(runtime: &Runtime, dir: &Path) -> io::Result<Option<Snapshot>> {
+    let entries = runtime.disk.list(dir)?.into_iter();
+    let snapshots = entries.filter_map(|entry| Snapshot::from_path(dir.join(entry.name)));
+    Ok(snapshots.max_by_key(|snapshot| (snapshot.end, snapshot.epoch)))
+}
+
+fn read_snapshot(runtime: &Runtime, path: &Path, replay: &mut Replay) -> Result<(), SnapshotError> {
+    let bytes = runtime::read_whole(&*runtime.disk, path).map_err(SnapshotError::Read)?;
+    let (mut next, mut begins, mut ends) = (Offset::ZERO, false, false);
+    for (index, batch) in Batches::of(Bytes::from(bytes)).enumerate() {
+        let at = |error: ReplayError| SnapshotError::Records {
+            offset: next,
+            error,
+        };
+        let batch = batch.map_err(|error| at(error.into()))?;
+        replay.take_in(&batch).map_err(at)?;
+        next = batch.header().next_offset();
+        let kind = control_type(&batch);
+        begins |= index == 0 && kind == Some(ControlType::SnapshotHeader);
+        ends = kind == Some(ControlType::SnapshotFooter);
+    }
+    if begins && ends {
+        Ok(())
+    } else {
+        Err(SnapshotError::Incomplete)
+    }
+}
+
+fn control_type(batch: &Batch) -> Option<ControlType> {
+    match control::read(batch) {
+        Some(ControlRecord::Raft(kind, _)) => Some(kind),
+        _ => None,
+    }
+}
+
+fn read_log(log: &Log, from: Offset, replay: &mut Replay) -> Result<(), LoadError> {
+    let (mut next, end, view) = (from, log.log_end(), log.view());
+    while next < end {
+        let slice = view
+            .read(next, LOAD_BYTES, end, FirstBatch::Whole)
+            .map_err(|error| LoadError::Read(io::Error::other(error.to_string())))?;
+        let slice = slice.bytes;
+        let mut bytes = vec![0; slice.len];
+        runtime::read_exact_at(&*slice.file, &mut bytes, slice.position)
+            .map_err(LoadError::Read)?;
+        for batch in Batches::of(Bytes::from(bytes)) {
+            let at = |error: ReplayError| LoadError::Log {
+                offset: next,
+                error,
+            };
+            let batch = batch.map_err(|error| at(error.into()))?;
+            replay.take_in(&batch).map_err(at)?;
+            next = batch.header().next_offset();
+        }
+    }
+    Ok(())
+}
+
+/// The image so far.
+#[derive(Default)]
+struct Replay {
+    image: MetadataImage,
+    /// Records between a begin and an end count together or, if aborted, not at all.
+    transaction: Option<Vec<MetadataRecord>>,
+}
+
+impl Replay {
+    fn take_in(&mut self, batch: &Batch) -> Result<(), ReplayError> {
+        batch.check_crc()?;
+        if batch.header().attributes.is_control() {
+            return Ok(());
+        }
+        for record in batch.records(DECODE_LIMITS) {
+            let value = record?.value.unwrap_or_default();
+            self.step(MetadataRecord::decode(value)?)?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, record: MetadataRecord) -> Result<(), ApplyError> {
+        match record {
+            MetadataRecord::BeginTransaction(_) => self.transaction = Some(Vec::new()),
+            MetadataRecord::AbortTransaction(_) => self.transaction = None,
+            MetadataRecord::EndTransaction(_) => {
+                for record in self.transaction.take().unwrap_or_default() {
+                    self.image.apply(&record)?;
+                }
+            }
+            record => match &mut self.transaction {
+                Some(held) => held.push(record),
+                None => self.image.apply(&record)?,
+            },
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{LogConfig, Opening};
+    use crate::protocol::messages::TopicRecord;
+    use crate::record::{BatchBuilder, BatchOptions, NewRecord, ValidBatch};
+    use crate::runtime::os;
+    use crate::types::{Timestamp, TopicName, TopicPartition, Uuid};
+
+    const NOW: Timestamp = Timestamp(1_000);
+    const EPOCH: LeaderEpoch = LeaderEpoch(1);
+
+    struct World {
+        runtime: Runtime,
+        dir: tempfile::TempDir,
+        log: Log,
+    }
+
+    impl World {
+        /// A log that begins at `start`, with one topic's record.
+        fn new(start: i64, topic: &str) -> World {
+            let (runtime, dir) = (os::runtime(), tempfile::tempdir().unwrap());
+            let name = TopicName::parse("__cluster_metadata").unwrap();
+            let partition = TopicPartition::new(name, 0);
+            let opening = Opening::new(partition, LogConfig::default(), NOW);
+            let (mut log, _) = Log::open(&runtime, dir.path(), opening).unwrap();
+            log.restart_at(Offset(start), NOW).unwrap();
+            log.append_as_leader(topic_batch(topic), EPOCH, NOW)
+                .unwrap();
+            World { runtime, dir, log }
+        }
+
+        fn snapshot(&self, name: &str, batches: &[ValidBatch]) {
+            let mut bytes = Vec::new();
+            for batch in batches {
+                bytes.extend_from_slice(&batch.header().encode());
+                bytes.extend_from_slice(batch.body());
+            }
+            let path = self.dir.path().join(name);
+            runtime::write_whole(&*self.runtime.disk, &path, &bytes).unwrap();
+        }
+
+        fn load(&mut self) -> Result<Vec<String>, LoadError> {
+            let image = load(&self.runtime, &mut self.log)?;
+            assert_eq!(image.end, self.log.log_end());
+            Ok(image.topics().map(|topic| topic.name.to_string()).collect())
+        }
+    }
+
+    fn topic_batch(name: &str) -> ValidBatch {
+        let record = MetadataRecord::from(TopicRecord {
+            name: name.to_owned().into(),
+            topic_id: Uuid::from_bytes([name.as_bytes()[0]; 16]),
+        });
+        let mut batch = BatchBuilder::new(BatchOptions::default());
+        let value = record.encode().unwrap();
+        batch.push(
+            NOW,
+            NewRecord {
+                value: Some(&value),
+                ..NewRecord::default()
+            },
+        );
+        batch.build().unwrap()
+    }
+
+    /// A snapshot that knows one topic.
+    fn snapshot_of(topic: &str) -> [ValidBatch; 3] {
+        [
+            control::raft(ControlType::SnapshotHeader, &[], EPOCH, NOW),
+            topic_batch(topic),
+            control::raft(ControlType::SnapshotFooter, &[], EPOCH, NOW),
+        ]
+    }
+
+    #[test]
+    fn a_snapshot_stands_for_what_was_cut_off_the_log() {
+        let mut world = World::new(10, "new");
+        world.snapshot(
+            "00000000000000000010-0000000001.checkpoint",
+            &snapshot_of("old"),
+        );
+        assert_eq!(world.load().unwrap(), ["new", "old"]);
+    }
+
+    #[test]
+    fn the_newest_finished_snapshot_counts() {
+        let mut world = World::new(10, "new");
+        for (name, topic) in [
+            ("00000000000000000008-0000000001.checkpoint", "older"),
+            ("00000000000000000010-0000000001.checkpoint", "newest"),
+            ("00000000000000000011-0000000001.checkpoint.part", "part"),
+            ("00000000000000000012-0000000001.checkpoint.deleted", "gone"),
+        ] {
+            world.snapshot(name, &snapshot_of(topic));
+        }
+        assert_eq!(world.load().unwrap(), ["new", "newest"]);
+    }
+
+    #[test]
+    fn a_cut_log_without_its_snapshot_is_refused() {
+        let mut world = World::new(10, "new");
+        world.snapshot(
+            "00000000000000000009-0000000001.checkpoint",
+            &snapshot_of("old"),
+        );
+        let refused = world.load().unwrap_err();
+        assert!(matches!(refused, LoadError::NoSnapshot(Offset(10))));
+    }
+
+    #[test]
+    fn a_snapshot_that_lacks_its_beginning_or_its_end_is_refused() {
+        let mut world = World::new(10, "new");
+        let whole = snapshot_of("old");
+        for part in [&whole[1..], &whole[..2], &[]] {
+            world.snapshot("00000000000000000010-0000000001.checkpoint", part);
+            let refused = world.load().unwrap_err();
+            assert!(refused.to_string().ends_with("as a snapshot does"));
+        }
+    }
+
+    #[test]
+    fn a_damaged_snapshot_is_refused() {
+        let mut world = World::new(10, "new");
+        let name = "00000000000000000010-0000000001.checkpoint";
+        world.snapshot(name, &snapshot_of("old"));
+        let path = world.dir.path().join(name);
+        let disk = world.runtime.disk.clone();
+        let mut bytes = runtime::read_whole(&*disk, &path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        runtime::write_whole(&*disk, &path, &bytes).unwrap();
+        let refused = world.load().unwrap_err();
+        assert!(refused.to_string().contains("CRC"), "{refused}");
+    }
+
+    #[test]
+    fn a_log_that_ends_before_its_snapshot_goes_on_behind_it() {
+        let mut world = World::new(0, "lost");
+        world.snapshot(
+            "00000000000000000010-0000000001.checkpoint",
+            &snapshot_of("old"),
+        );
+        assert_eq!(world.load().unwrap(), ["old"]);
+        assert_eq!(world.log.log_start(), Offset(10));
+        assert_eq!(world.log.view().latest_epoch(), Some(EPOCH));
+    }
+}
