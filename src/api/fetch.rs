@@ -56,6 +56,8 @@ struct Fetch {
     bytes_min: u64,
     /// `None`: the request names a negative limit, and no read is made.
     bytes_max: Option<u64>,
+    /// Another broker asks.
+    as_replica: bool,
     version: i16,
 }
 
@@ -73,7 +75,6 @@ fn handle(
     parts: &Parts<'_>,
 ) -> Staged<FetchAnswer> {
     let now = parts.runtime.clock.monotonic();
-    let replica = request.replica_id.max(request.replica_state.replica_id);
     let bytes_max = u32::try_from(request.max_bytes).ok();
     let bytes_max = bytes_max.map(|max| u64::from(max.min(parts.bytes_max)));
     let bytes_min = u64::try_from(request.min_bytes).unwrap_or(0);
@@ -100,22 +101,9 @@ fn handle(
         isolation,
         bytes_min,
         bytes_max,
+        as_replica: request.replica_id.max(request.replica_state.replica_id) >= 0,
         version: context.version,
     };
-    if replica >= 0 {
-        // No broker but this one is a replica of anything.
-        let partitions = fetch
-            .session
-            .wanted
-            .iter()
-            .map(|wanted| PartitionAnswer::refused(wanted, ErrorCode::NotLeaderOrFollower));
-        let pass = Pass {
-            partitions: partitions.collect(),
-            bytes: 0,
-            urgent: true,
-        };
-        return Staged::Ready(fetch.answer(pass));
-    }
     let pass = fetch.pass();
     if wait.is_zero() || pass.urgent || pass.bytes >= bytes_min || fetch.session.wanted.is_empty() {
         return Staged::Ready(fetch.answer(pass));
@@ -220,11 +208,14 @@ impl Fetch {
             let answer = PartitionAnswer::failed(wanted, error.into());
             // A reader that is ahead of this broker knows more of the leader than it does.
             return match error {
-                EpochError::Fenced if self.version >= NAMES_LEADER => {
-                    self.naming_leader(answer, &partition)
-                }
-                EpochError::Fenced | EpochError::Unknown => answer,
+                EpochError::Fenced => self.naming_leader(answer, &partition),
+                EpochError::Unknown => answer,
             };
+        }
+        if self.as_replica {
+            // No broker but this one is a replica of anything.
+            let answer = PartitionAnswer::failed(wanted, ErrorCode::NotLeaderOrFollower);
+            return self.naming_leader(answer, &partition);
         }
         let (Ok(own_max), Some(bytes_left)) = (u64::try_from(wanted.bytes_max), bytes_left) else {
             // What Kafka answers to a negative limit (`UnifiedLog.read` throws).
@@ -276,6 +267,9 @@ impl Fetch {
     }
 
     fn naming_leader(&self, mut answer: PartitionAnswer, partition: &Partition) -> PartitionAnswer {
+        if self.version < NAMES_LEADER {
+            return answer;
+        }
         if let Some(known) = self
             .image
             .load()

@@ -157,6 +157,8 @@ pub(super) struct Pair<'a> {
     pub(super) ottla: Side,
     /// The case that asks now.
     case: &'static str,
+    /// What is odd about its requests, for the report.
+    pub(super) oddity: String,
     last: (Reply, Reply),
     pub(super) report: Report,
 }
@@ -179,6 +181,7 @@ impl<'a> Pair<'a> {
             kafka: Side::new(kafka),
             ottla: Side::new(ottla),
             case: "",
+            oddity: String::new(),
             last: (Reply::Closed, Reply::Closed),
             report: Report::default(),
         }
@@ -302,7 +305,8 @@ impl<'a> Pair<'a> {
                 text(ours)
             );
             let met = self.report.differences.entry(difference).or_default();
-            met.insert(format!("{path} in {} v{version}", self.case));
+            let Pair { case, oddity, .. } = self;
+            met.insert(format!("{path} in {case} v{version}{oddity}"));
         }
     }
 }

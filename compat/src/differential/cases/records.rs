@@ -388,6 +388,16 @@ pub(super) fn fetch(pair: &mut Pair<'_>) -> Checked {
             let rest = json!({"MaxWaitMs": 50, "MinBytes": 1});
             fetch_body(side, version, "read", at(10, 1000), rest)
         })?;
+        // As a broker that is a replica of nothing.
+        for (name, epoch) in [("read", -1), ("read", 5), ("absent", -1)] {
+            pair.ask("Fetch", version, |side| {
+                let mut partition = at(2, 1000);
+                partition["CurrentLeaderEpoch"] = epoch.into();
+                let replica =
+                    json!({"ReplicaId": 9, "ReplicaState": {"ReplicaId": 9, "ReplicaEpoch": 1}});
+                fetch_body(side, version, name, partition, replica)
+            })?;
+        }
     }
     Ok(())
 }
