@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# install-tools.sh [rust|suites]: what the tests need beside the Rust toolchain, as far as it is missing.
-# With `rust` only what the Rust part needs, with `suites` also what the clients' own test suites need. Debian packages are installed with apt-get (with sudo
+# install-tools.sh [rust]: what the tests need beside the Rust toolchain, as far as it is missing;
+# with `rust` only what the Rust part needs. Debian packages are installed with apt-get (with sudo
 # where that is needed); everything else goes to .cache/tools, pinned.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -26,8 +26,6 @@ if [ "$part" != rust ]; then
   [ -e /usr/include/zlib.h ] || missing+=(zlib1g-dev)
   [ -e /usr/include/zstd.h ] || missing+=(libzstd-dev)
   command -v go > /dev/null || [ -x "$tools/go/bin/go" ] || missing+=(golang-go)
-fi
-if [ "$part" = suites ]; then
   # What reads librdkafka's statistics in its own tests.
   [ -e /usr/include/rapidjson/document.h ] || missing+=(rapidjson-dev)
 fi

@@ -17,7 +17,7 @@ section() { # NAME COMMAND...
   local took=$((SECONDS - began)) ok bad
   # What cargo test and the compatibility suite count; any other section counts as one.
   ok=$(awk '/^test result:/ {n += $4} /^[0-9]+ passed, [0-9]+ failed/ {n += $1} END {print n + 0}' "$section_log")
-  bad=$(awk '/^test result:/ {n += $6} /^SHORT OF KAFKA/ {n++} END {print n + 0}' "$section_log")
+  bad=$(awk '/^test result:/ {n += $6} /^(SHORT OF KAFKA|DIFFERS)/ {n++} END {print n + 0}' "$section_log")
   if [ "$status" != 0 ]; then
     [ "$bad" -gt 0 ] || bad=1
   elif [ $((ok + bad)) = 0 ]; then

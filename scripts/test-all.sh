@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# test-all.sh: proves the whole. The Rust part, a short fuzz run, and real clients against the broker.
-# (The clients' own test suites have a command of their own: scripts/test-suites.sh.)
+# test-all.sh: proves the whole. The Rust part, a short fuzz run, real clients against the broker, the same
+# requests to Apache Kafka, and the fast part of the clients' own test suites (whole: scripts/test-suites.sh).
 # Installs what is missing (scripts/install-tools.sh). Ends with one line: N passed, N failed.
 set -euo pipefail
 . "$(dirname "$0")/sections.sh"
@@ -8,4 +8,6 @@ section "tools" scripts/install-tools.sh
 rust_sections
 section "fuzz" scripts/fuzz.sh "${FUZZ_SECONDS:-10}"
 section "compatibility" cargo run --quiet --package ottla-compat
+section "differential" cargo run --quiet --package ottla-compat -- --differential
+section "client suites" cargo run --quiet --package ottla-compat -- --suite all --fast
 finish

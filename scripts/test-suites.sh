@@ -3,7 +3,7 @@
 # none is named. Takes about 45 minutes on two cores.
 set -euo pipefail
 . "$(dirname "$0")/sections.sh"
-section "tools" scripts/install-tools.sh suites
+section "tools" scripts/install-tools.sh
 [ $# -gt 0 ] || set -- all
 named=()
 for suite in "$@"; do named+=(--suite "$suite"); done
