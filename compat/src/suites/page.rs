@@ -87,9 +87,10 @@ pub(crate) fn section(kafka: &Column, ours: &Tallies) -> String {
     let mut page = format!(
         "{HEADING}\n\
          Run as their authors publish them: `scripts/test-suites.sh`. A test counts if Apache Kafka passes it and it \
-         cannot pass without\na broker. A run fails if a test that counts does not pass on Ottla, or if one that waits \
-         for a feature does. Kafka's results are\nkept in `compat/kafka/suites.json`, Ottla's in \
-         `compat/suites/results.json`; each file names the command that makes it again.\n\n\
+         cannot pass without\na broker; both are one broker, so that tests which need three do not count. A run \
+         fails if a test that counts does not pass on\nOttla, or if one that waits for a feature does. Kafka's \
+         results are kept in `compat/kafka/suites.json`, Ottla's in\n`compat/suites/results.json`; each file names \
+         the command that makes it again.\n\n\
          | suite | version | from | Apache Kafka 4.3.1 | Ottla | waiting for a feature |\n|---|---|---|---|---|---|\n",
     );
     let mut notes = String::new();
