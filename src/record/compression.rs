@@ -38,7 +38,7 @@ pub enum DecodeError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compression {
     pub codec: Codec,
-    /// In the codec's own scale; `None` is its default. Snappy and lz4 have no levels here.
+    /// In the codec's own scale; `None` is its default. Snappy has no levels.
     pub level: Option<i32>,
 }
 
@@ -60,6 +60,9 @@ const XERIAL_MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
 const XERIAL_HEADER_LEN: usize = 16;
 /// Bytes that xerial compresses as one block.
 const XERIAL_BLOCK_BYTES: usize = 32 * 1024;
+
+/// The level that Kafka takes for its fast compressor, which is not on the scale of the others.
+const LZ4_LEVEL_FAST: i32 = 9;
 
 /// Unpacks all of `bytes`, or stops at the budget. Memory grows with what really comes out, not with
 /// what the data claims.
@@ -171,17 +174,35 @@ pub fn compress(with: Compression, bytes: &[u8]) -> io::Result<Vec<u8>> {
             encoder.finish()
         }
         Codec::Snappy => snappy_compress(bytes),
-        Codec::Lz4 => {
-            // Independent blocks: Kafka's own lz4 reader refuses linked ones.
-            let info = lz4_flex::frame::FrameInfo::new()
-                .block_mode(lz4_flex::frame::BlockMode::Independent)
-                .block_size(lz4_flex::frame::BlockSize::Max64KB);
-            let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
-            encoder.write_all(bytes)?;
-            encoder.finish().map_err(io::Error::other)
-        }
+        Codec::Lz4 => match with.level {
+            None | Some(LZ4_LEVEL_FAST) => lz4_compress_fast(bytes),
+            Some(level) => lz4_compress_tightly(bytes, level),
+        },
         Codec::Zstd => zstd::bulk::compress(bytes, with.level.unwrap_or(3)),
     }
+}
+
+// Both with independent blocks: Kafka's own lz4 reader refuses linked ones.
+
+fn lz4_compress_fast(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let info = lz4_flex::frame::FrameInfo::new()
+        .block_mode(lz4_flex::frame::BlockMode::Independent)
+        .block_size(lz4_flex::frame::BlockSize::Max64KB);
+    let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
+    encoder.write_all(bytes)?;
+    encoder.finish().map_err(io::Error::other)
+}
+
+fn lz4_compress_tightly(bytes: &[u8], level: i32) -> io::Result<Vec<u8>> {
+    let mut encoder = lz4::EncoderBuilder::new()
+        .level(u32::try_from(level).map_err(io::Error::other)?)
+        .block_mode(lz4::BlockMode::Independent)
+        .block_size(lz4::BlockSize::Max64KB)
+        .checksum(lz4::ContentChecksum::NoChecksum)
+        .build(Vec::new())?;
+    encoder.write_all(bytes)?;
+    let (packed, finished) = encoder.finish();
+    finished.map(|()| packed)
 }
 
 fn snappy_compress(bytes: &[u8]) -> io::Result<Vec<u8>> {
@@ -222,6 +243,40 @@ mod tests {
                 let unpacked = decompress(codec, &packed, DecodeLimits::default()).unwrap();
                 assert!(unpacked == input, "{codec:?} with {} bytes", input.len());
             }
+        }
+    }
+
+    /// `compression.lz4.level` was once accepted and ignored.
+    #[test]
+    fn a_level_that_tries_harder_packs_tighter() {
+        let text: Vec<u8> = (0..20_000u32)
+            .flat_map(|n| format!("{} of {};", n % 977, n * n % 1009).into_bytes())
+            .collect();
+        let levels = [
+            (Codec::Gzip, 1, 9),
+            (Codec::Lz4, 9, 12),
+            (Codec::Zstd, 1, 19),
+        ];
+        for (codec, low, high) in levels {
+            let packed = |level| {
+                let level = Some(level);
+                let packed = compress(Compression { codec, level }, &text).unwrap();
+                assert!(decompress(codec, &packed, DecodeLimits::default()).unwrap() == text);
+                packed.len()
+            };
+            let (loose, tight) = (packed(low), packed(high));
+            assert!(
+                tight < loose,
+                "{codec:?}: {tight} at {high}, {loose} at {low}"
+            );
+        }
+        for level in 1..=17 {
+            let lz4 = Compression {
+                codec: Codec::Lz4,
+                level: Some(level),
+            };
+            let packed = compress(lz4, &text).unwrap();
+            assert!(decompress(Codec::Lz4, &packed, DecodeLimits::default()).unwrap() == text);
         }
     }
 
