@@ -8,6 +8,7 @@ section "tools" scripts/install-tools.sh
 rust_sections
 section "fuzz" scripts/fuzz.sh "${FUZZ_SECONDS:-10}"
 section "compatibility" cargo run --quiet --package ottla-compat
+section "swap with Apache Kafka" cargo run --quiet --package ottla-compat -- --swap
 section "differential" cargo run --quiet --package ottla-compat -- --differential
 section "client suites" cargo run --quiet --package ottla-compat -- --suite all --fast
 finish

@@ -117,6 +117,12 @@ impl Broker {
         })
     }
 
+    /// Starts another kind of broker on the directory and the port, after [`Broker::end`].
+    pub(crate) fn hand_to(&mut self, kind: Kind) -> Checked {
+        self.kind = kind;
+        self.resume()
+    }
+
     /// Ends the process and waits until it is gone. A stop must end with exit code 0 (Kafka's
     /// process ends with 143, the JVM's answer to SIGTERM).
     pub(crate) fn end(&mut self, how: End) -> Checked {

@@ -57,6 +57,12 @@ impl Client {
     }
 }
 
+/// Kafka's jars and the Java client that uses them.
+pub(crate) fn java_client(places: &Places) -> Checked<DriverCommand> {
+    kafka_jars(places)?;
+    java(places)
+}
+
 pub(crate) const CLIENTS: &[Client] = &[
     Client {
         name: "java",

@@ -3,6 +3,8 @@
 //! `cargo run -p ottla-compat -- [--against ottla|kafka|both|HOST:PORT] [--client NAME]…
 //! [--scenario NAME]… [--profile dev|quick|release] [--jobs N] [--prepare] [--write-table]`
 //!
+//! `--swap` has Apache Kafka and Ottla open one data directory in turn.
+//!
 //! `--suite NAME|all` runs clients' own test suites instead: `[--test NAME]…` only these of their
 //! jobs, `[--fast]` only those that are run with every change.
 
@@ -25,6 +27,7 @@ mod results;
 mod runner;
 mod scenarios;
 mod suites;
+mod swap;
 mod tools;
 mod transcripts;
 
@@ -51,12 +54,14 @@ struct Arguments {
     suites: Vec<String>,
     tests: Vec<String>,
     fast: bool,
+    swap: bool,
 }
 
 const USAGE: &str = "usage: ottla-compat [--against ottla|kafka|both|HOST:PORT] [--client NAME]… \
      [--scenario NAME]… [--profile dev|quick|release] [--jobs N] [--prepare] [--write-table]\n   \
      or: ottla-compat --suite NAME|all [--test NAME]… [--fast] [--against …] [--profile NAME] [--jobs N] \
      [--write-table]\n   \
+     or: ottla-compat --swap [--profile NAME]\n   \
      or: ottla-compat --differential [--seed N] [--mutations N] [--scenario NAME] [--profile NAME]";
 
 fn arguments() -> Checked<Arguments> {
@@ -72,6 +77,7 @@ fn arguments() -> Checked<Arguments> {
         suites: vec![],
         tests: vec![],
         fast: false,
+        swap: false,
     };
     let mut settings = differential::Settings {
         seed: 1,
@@ -107,6 +113,7 @@ fn arguments() -> Checked<Arguments> {
             "--suite" => parsed.suites.push(value()?),
             "--test" => parsed.tests.push(value()?),
             "--fast" => parsed.fast = true,
+            "--swap" => parsed.swap = true,
             _ => return Err(Failure(format!("unknown argument {arg}\n{USAGE}"))),
         }
     }
@@ -192,6 +199,14 @@ fn suite() -> Checked<bool> {
         let binary = build_ottla(&root, &arguments.profile)?;
         let runs = places.cache.join("runs/differential");
         return differential::run(&root, kafka, Kind::Ottla { binary }, &runs, settings);
+    }
+    if arguments.swap {
+        let binary = build_ottla(&root, &arguments.profile)?;
+        return swap::run(
+            &places,
+            Kind::Ottla { binary },
+            &places.cache.join("runs/swap"),
+        );
     }
     if !arguments.suites.is_empty() {
         return client_suites(&arguments, &places, &root);

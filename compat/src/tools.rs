@@ -190,6 +190,34 @@ impl ToolRun {
         Ok(files)
     }
 
+    /// The files of all partitions with this ending.
+    fn all_files(&self, ending: &str) -> Checked<Vec<String>> {
+        let data = self
+            .data
+            .clone()
+            .ok_or_else(|| Failure("no data directory".into()))?;
+        let mut files = vec![];
+        for entry in std::fs::read_dir(&data)?.filter_map(Result::ok) {
+            if entry.path().is_dir() {
+                files.extend(self.files(&entry.file_name().to_string_lossy(), ending)?);
+            }
+        }
+        Ok(files)
+    }
+
+    /// Writes records in short transactions that are all committed.
+    pub(crate) fn produce_in_transactions(&self, topic: &str, records: usize) -> Checked {
+        let count = records.to_string();
+        let args = [
+            &["--topic", topic, "--num-records", &count][..],
+            &["--record-size", "100", "--throughput", "2000"],
+            &["--transactional-id", topic],
+            &["--transaction-duration-ms", "100"],
+        ];
+        self.at_broker(PRODUCER_PERFORMANCE, &args.concat(), "")?;
+        Ok(())
+    }
+
     fn dump(&self, options: &[&str], files: &[String]) -> Checked<String> {
         let list = files.join(",");
         let mut args = options.to_vec();
@@ -200,6 +228,7 @@ impl ToolRun {
 
 const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 const DUMP_LOG: &str = "org.apache.kafka.tools.DumpLogSegments";
+const PRODUCER_PERFORMANCE: &str = "org.apache.kafka.tools.ProducerPerformance";
 const CONSOLE_PRODUCER: &str = "org.apache.kafka.tools.ConsoleProducer";
 const CONSOLE_CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
 
@@ -318,7 +347,7 @@ fn producer_perf(run: &mut ToolRun) -> Checked {
     run.at_broker(TOPICS, &create, "")?;
     let count = PERF_RECORDS.to_string();
     let said = run.at_broker(
-        "org.apache.kafka.tools.ProducerPerformance",
+        PRODUCER_PERFORMANCE,
         &[
             "--topic",
             &topic,
@@ -343,17 +372,9 @@ fn in_parts(files: &[String]) -> impl Iterator<Item = &[String]> {
     files.chunks(300)
 }
 
-fn dump_all(run: &mut ToolRun) -> Checked {
-    let data = run
-        .data
-        .clone()
-        .ok_or_else(|| Failure("no data directory".into()))?;
-    let mut files = vec![];
-    for entry in std::fs::read_dir(&data)?.filter_map(Result::ok) {
-        if entry.path().is_dir() {
-            files.extend(run.files(&entry.file_name().to_string_lossy(), "log")?);
-        }
-    }
+/// Every batch of every log is valid, and there is nothing beside them.
+pub(crate) fn dump_all(run: &mut ToolRun) -> Checked {
+    let mut files = run.all_files("log")?;
     files.retain(|file| std::fs::metadata(file).is_ok_and(|found| found.len() > 0));
     run.checks.holds("there are log files", !files.is_empty())?;
     let (mut batches, mut bytes) = (0, 0);
@@ -431,6 +452,25 @@ fn dump_records(run: &mut ToolRun) -> Checked {
     run.checks.equal("records", records, want)
 }
 
+/// Every index of every log passes Kafka's sanity check.
+pub(crate) fn check_all_indexes(run: &mut ToolRun) -> Checked {
+    let mut files = run.all_files("index")?;
+    files.extend(run.all_files("timeindex")?);
+    let mut passed = 0;
+    for part in in_parts(&files) {
+        passed += passed_sanity_checks(&run.dump(&["--index-sanity-check"], part)?);
+    }
+    run.checks
+        .equal("indexes that pass the sanity check", passed, files.len())
+}
+
+fn passed_sanity_checks(said: &str) -> usize {
+    let lines = said.lines();
+    let fine =
+        |line: &&str| line.ends_with(" passed sanity check.") || line.ends_with(" is empty.");
+    lines.filter(fine).count()
+}
+
 fn dump_indexes(run: &mut ToolRun) -> Checked {
     let partition = format!("{}-0", run.name("perf"));
     let mut files = run.files(&partition, "index")?;
@@ -442,12 +482,11 @@ fn dump_indexes(run: &mut ToolRun) -> Checked {
         2 * segments,
     )?;
     let said = run.dump(&["--index-sanity-check"], &files)?;
-    let passed = said
-        .lines()
-        .filter(|line| line.ends_with(" passed sanity check."))
-        .count();
-    run.checks
-        .equal("indexes that pass the sanity check", passed, files.len())?;
+    run.checks.equal(
+        "indexes that pass the sanity check",
+        passed_sanity_checks(&said),
+        files.len(),
+    )?;
     // Anything beside the names of the files is a mismatch between an index and its log.
     let said = run.dump(&["--verify-index-only"], &files)?;
     let others: Vec<&str> = said

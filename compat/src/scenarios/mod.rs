@@ -38,6 +38,16 @@ pub(crate) struct Restart {
     pub(crate) after: fn(&mut Context, &Value) -> Checked,
 }
 
+/// Writes what [`find`] looks for after the broker was started anew: records, configurations, groups.
+pub(crate) fn leave(cx: &mut Context) -> Checked<Value> {
+    restart::before(cx)
+}
+
+/// Finds what [`leave`] returned, and goes on with it.
+pub(crate) fn find(cx: &mut Context, left: &Value) -> Checked {
+    restart::after(cx, left)
+}
+
 const fn shared(
     name: &'static str,
     about: &'static str,
