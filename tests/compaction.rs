@@ -12,7 +12,9 @@ use bytes::Bytes;
 use common::client::{Client, fetch_request};
 use common::local::{End, Local};
 use ottla::protocol::messages::{
-    FetchResponse, OffsetCommitRequest, OffsetCommitResponse, offset_commit_request as commit,
+    FetchResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    OffsetCommitRequest, OffsetCommitResponse, incremental_alter_configs_request as alter,
+    offset_commit_request as commit,
 };
 use ottla::record::{BatchBuilder, BatchOptions, Batches, DecodeLimits, NewRecord};
 use ottla::types::Timestamp;
@@ -137,6 +139,52 @@ async fn the_newest_value_of_each_key_stays_and_a_kill_changes_nothing() {
     assert_eq!(wait_for_at_most(&mut client, TOPIC, 40).await, newer);
     let mut client = broker.restart(End::Stop).await;
     assert_eq!(read(&mut client, TOPIC).await.1, newer);
+}
+
+/// Sets a key for all brokers.
+async fn set(client: &mut Client<TcpStream>, key: &'static str, value: &'static str) {
+    let request = IncrementalAlterConfigsRequest {
+        resources: vec![alter::AlterConfigsResource {
+            resource_type: 4,
+            resource_name: "".into(),
+            configs: vec![alter::AlterableConfig {
+                name: key.into(),
+                config_operation: 0,
+                value: Some(value.into()),
+            }],
+        }],
+        validate_only: false,
+    };
+    let response: IncrementalAlterConfigsResponse = client.call(&request, 1).await.unwrap();
+    assert_eq!(response.responses[0].error_code, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cleaner_keeps_to_its_rate_and_to_another_one_as_soon_as_it_is_set() {
+    let mut settings = EAGER.to_vec();
+    settings.push(("log.cleaner.io.max.bytes.per.second", "1"));
+    let broker = Local::start(&settings).await;
+    let mut client = broker.connect().await;
+    let created = client.create_topic(TOPIC, 1, &COMPACTED).await;
+    created.unwrap().unwrap();
+    let newest = fill(&mut client, TOPIC, 400).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(read(&mut client, TOPIC).await.0, 400);
+    set(&mut client, "log.cleaner.io.max.bytes.per.second", "1e9").await;
+    assert_eq!(wait_for_at_most(&mut client, TOPIC, 40).await, newest);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cleaner_that_waits_begins_at_once_when_its_pause_is_shortened() {
+    let broker = Local::start(&[("log.cleaner.backoff.ms", "3600000")]).await;
+    let mut client = broker.connect().await;
+    let created = client.create_topic(TOPIC, 1, &COMPACTED).await;
+    created.unwrap().unwrap();
+    let newest = fill(&mut client, TOPIC, 400).await;
+    assert_eq!(read(&mut client, TOPIC).await.0, 400);
+    set(&mut client, "log.cleaner.backoff.ms", "20").await;
+    set(&mut client, "log.cleaner.threads", "2").await;
+    assert_eq!(wait_for_at_most(&mut client, TOPIC, 40).await, newest);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -78,8 +78,6 @@ pub fn start_cleaners(replicas: Arc<Replicas>) {
     replicas.tasks().clone().spawn(async move {
         loop {
             let reconfigured = replicas.cleaner.reconfigured.notified();
-            tokio::pin!(reconfigured);
-            reconfigured.as_mut().enable();
             start_missing(&replicas);
             tokio::select! {
                 biased;
@@ -103,8 +101,6 @@ async fn run(replicas: Arc<Replicas>) {
     let Runtime { tasks, clock, .. } = replicas.runtime().clone();
     while !tasks.is_stopping() {
         let reconfigured = replicas.cleaner.reconfigured.notified();
-        tokio::pin!(reconfigured);
-        reconfigured.as_mut().enable();
         let config = replicas.cleaner_config();
         if !replicas.cleaner.is_wanted(config.threads) {
             return;
@@ -287,7 +283,7 @@ struct Job {
 
 /// Why a cleaning ended before its end.
 enum End {
-    /// The broker stops, or the log is gone, offline or not what it was.
+    /// The broker stops, or the log is gone, offline, not what it was or not compacted any more.
     Gone,
     /// The disk is full. There may be room the next time.
     Full,
@@ -324,7 +320,9 @@ impl Job {
 
     /// Does a little; gives how many bytes that moved. `None`: the cleaning is done.
     fn step(&mut self) -> Result<Option<u64>, End> {
-        if self.partition.is_closed() || self.replicas.tasks().is_stopping() {
+        let is_compacted = self.partition.config().cleanup.compact;
+        let is_stopping = self.partition.is_closed() || self.replicas.tasks().is_stopping();
+        if is_stopping || !is_compacted {
             return Err(End::Gone);
         }
         let progress = (self.cleaning.step()).map_err(|error| self.end_of(error))?;
@@ -357,6 +355,7 @@ impl Job {
 
     /// Keeps to `log.cleaner.io.max.bytes.per.second`.
     async fn wait_for_more(&self, bytes: u64) {
+        let reconfigured = self.replicas.cleaner.reconfigured.notified();
         let rate = self.replicas.cleaner_config().io_bytes_per_second_max;
         let now = self.replicas.runtime().clock.monotonic();
         let next = (self.replicas.cleaner.throttle.lock()).used(bytes, rate, now);
@@ -364,6 +363,7 @@ impl Job {
             tokio::select! {
                 biased;
                 () = self.replicas.tasks().stopping() => {}
+                () = reconfigured => {} // perhaps to another rate
                 () = sleep_until(next) => {}
             }
         }

@@ -9,13 +9,24 @@ const WAIT_MAX: Duration = Duration::from_secs(3600);
 /// Counts what was used against a rate.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
+    per_second: f64,
     /// Until then everything that the rate allows is used up.
     used_until: Option<Instant>,
 }
 
 impl Throttle {
-    /// `amount` was used, of `per_second`. Gives when more may be used.
+    /// `amount` was used, of `per_second`; a negative rate is none, as in Kafka. Gives when more may be used.
     pub(super) fn used(&mut self, amount: u64, per_second: f64, now: Instant) -> Instant {
+        if self.per_second.to_bits() != per_second.to_bits() {
+            // What was used under another rate is not held against this one.
+            *self = Throttle {
+                per_second,
+                used_until: None,
+            };
+        }
+        if per_second < 0.0 {
+            return now;
+        }
         #[expect(clippy::cast_precision_loss, reason = "bytes of one step")]
         let seconds = amount as f64 / per_second.max(f64::MIN_POSITIVE);
         let cost = Duration::try_from_secs_f64(seconds).unwrap_or(WAIT_MAX);
@@ -43,7 +54,9 @@ mod tests {
             "both together"
         );
         assert_eq!(throttle.used(100, 1_000.0, at(9_000)), at(9_100));
-        assert_eq!(throttle.used(1 << 40, f64::MAX, at(9_100)), at(9_100));
         assert_eq!(throttle.used(1, 0.0, at(9_100)), at(9_100) + WAIT_MAX);
+        for no_limit in [f64::MAX, -1.0] {
+            assert_eq!(throttle.used(1 << 40, no_limit, at(9_100)), at(9_100));
+        }
     }
 }
