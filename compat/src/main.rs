@@ -29,12 +29,7 @@ mod scenarios;
 mod suites;
 mod swap;
 mod tools;
-<<<<<<< Updated upstream
 mod transcripts;
-=======
-mod tools_compaction;
-mod tools_groups;
->>>>>>> Stashed changes
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};

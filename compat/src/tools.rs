@@ -8,10 +8,6 @@ use std::process::{Command, Stdio};
 
 use crate::broker::java_tool;
 use crate::checks::{Checked, Checks, Failure};
-<<<<<<< Updated upstream
-=======
-use crate::{tools_compaction, tools_groups};
->>>>>>> Stashed changes
 
 /// The name of the tools' section beside the clients.
 pub(crate) const NAME: &str = "tools";
@@ -90,24 +86,6 @@ pub(crate) const TOOLS: &[Tool] = &[
         "50,000 records over several segments",
         producer_perf,
     ),
-<<<<<<< Updated upstream
-=======
-    serving(
-        "kafka-consumer-perf-test",
-        "reads the 50,000 records",
-        consumer_perf,
-    ),
-    serving(
-        "kafka-log-compaction-tester",
-        "the newest value of each key stays",
-        tools_compaction::compaction,
-    ),
-    serving(
-        "kafka-broker-api-versions",
-        "every API with Kafka's versions",
-        api_versions,
-    ),
->>>>>>> Stashed changes
     stopped(
         "kafka-dump-log",
         "every log file of the broker, batch by batch",
