@@ -25,6 +25,33 @@ pub(crate) enum Kind {
     },
 }
 
+/// Tells a job of a suite the kind of its broker, for one that needs a second: `ottla` or `kafka`, a space, a path.
+const KIND: &str = "OTTLA_COMPAT_BROKER";
+
+impl Kind {
+    /// The variable of a job's environment that [`Kind::of_this_job`] reads.
+    pub(crate) fn variable(&self) -> (&'static str, String) {
+        let value = match self {
+            Kind::Ottla { binary } => format!("ottla {}", binary.display()),
+            Kind::Kafka { home } => format!("kafka {}", home.display()),
+        };
+        (KIND, value)
+    }
+
+    pub(crate) fn of_this_job() -> Checked<Kind> {
+        let value = std::env::var(KIND).unwrap_or_default();
+        match value.split_once(' ') {
+            Some(("ottla", binary)) => Ok(Kind::Ottla {
+                binary: binary.into(),
+            }),
+            Some(("kafka", home)) => Ok(Kind::Kafka { home: home.into() }),
+            _ => Err(Failure(
+                "the broker is not one that can be started again".into(),
+            )),
+        }
+    }
+}
+
 /// Configuration keys and values, over what every run sets.
 pub(crate) type Settings = [(&'static str, &'static str)];
 
@@ -265,7 +292,7 @@ pub(crate) fn java(home: &Path) -> Command {
     command
 }
 
-fn free_port() -> Checked<u16> {
+pub(crate) fn free_port() -> Checked<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 

@@ -279,9 +279,17 @@ pub(crate) fn once(stamp: &Path, inputs: &[PathBuf], work: impl FnOnce() -> Chec
 
 /// Apache Kafka's jars; the Java client, the tools and Kafka itself need them.
 pub(crate) fn kafka_jars(places: &Places) -> Checked {
-    let home = places.kafka();
+    jars(
+        places,
+        &places.kafka(),
+        &places.sources.join("kafka/pom.xml"),
+    )
+}
+
+/// The jars that `pom` names, and how Kafka's Java programs log, in `home`.
+pub(crate) fn jars(places: &Places, home: &Path, pom: &Path) -> Checked {
     let sources = places.sources.join("kafka");
-    run(Command::new(sources.join("setup.sh")).arg(&home))?;
+    run(Command::new(sources.join("setup.sh")).arg(home).arg(pom))?;
     std::fs::copy(sources.join("log4j2.yaml"), home.join("log4j2.yaml"))?;
     compile(places, "tools", &[sources.join("Tools.java")])
 }

@@ -167,7 +167,15 @@ fn sections() -> Vec<Section> {
 }
 
 fn main() -> ExitCode {
-    match suite() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match &arguments[..] {
+        // How a job of the suite kafka-programs is started.
+        [flag, name, bootstrap, home] if flag == "--program" => {
+            suites::run_program(name, bootstrap, Path::new(home)).map(|()| true)
+        }
+        _ => suite(),
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(Failure(why)) => {

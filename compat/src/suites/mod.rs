@@ -8,6 +8,7 @@ mod column;
 mod confluent_go;
 mod franz_go;
 mod go;
+mod kafka_programs;
 mod kafka_python;
 mod librdkafka;
 mod page;
@@ -25,6 +26,7 @@ use crate::checks::{Checked, Failure};
 use crate::clients::Places;
 use crate::results::Outcome;
 
+pub(crate) use kafka_programs::run as run_program;
 pub(crate) use page::replace;
 pub(crate) use process::Ended;
 pub(crate) use run::{Choice, Part, Purpose, run};
@@ -138,6 +140,7 @@ pub(crate) const SUITES: &[Suite] = &[
     kafka_python::SUITE,
     confluent_go::SUITE,
     rskafka::SUITE,
+    kafka_programs::SUITE,
 ];
 
 /// The suites with these names; `all` is every one.

@@ -238,7 +238,7 @@ impl Runner<'_> {
     /// Runs one job and prints a line for it, and one for each row that did not pass.
     fn job(&self, job: &Job, bootstrap: &str) -> Checked<BTreeMap<String, Outcome>> {
         let dir = self.dir.join(&job.name);
-        let (rows, took) = rows(job, &dir, bootstrap, job.limit)?;
+        let (rows, took) = self.rows(job, &dir, bootstrap, job.limit)?;
         let passed = rows
             .values()
             .filter(|outcome| matches!(outcome, Outcome::Passed(_)))
@@ -261,6 +261,35 @@ impl Runner<'_> {
         Ok(rows)
     }
 
+    /// Runs one process and reads its rows; a process that failed without a failed row is one.
+    fn rows(
+        &self,
+        job: &Job,
+        dir: &Path,
+        bootstrap: &str,
+        limit: Duration,
+    ) -> Checked<(BTreeMap<String, Outcome>, Duration)> {
+        std::fs::create_dir_all(dir)?;
+        let mut command = (job.command)(bootstrap, dir)?;
+        if let Target::Started(kind) = self.target {
+            command.envs([kind.variable()]);
+        }
+        let ended = process::finish(&job.name, command, dir, limit)?;
+        let mut rows: BTreeMap<String, Outcome> = (job.read)(&ended)?.into_iter().collect();
+        let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_));
+        match ended.failure() {
+            Some(why) if !rows.values().any(failed) => {
+                rows.insert(job.name.clone(), Outcome::Failed(why));
+            }
+            None if rows.is_empty() => {
+                let why = "it reported no test".to_owned();
+                rows.insert(job.name.clone(), Outcome::Failed(why));
+            }
+            _ => {}
+        }
+        Ok((rows, ended.took))
+    }
+
     /// Runs what passed once more where no broker is, and marks the rows that still pass.
     fn without_broker(&self, jobs: &[Job], mut results: Results) -> Checked<Results> {
         let nowhere = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
@@ -275,7 +304,7 @@ impl Runner<'_> {
         println!("{}: once more, with no broker", self.suite.name);
         let dir = self.dir.join("no-broker");
         let without = at_once(&passing, 2 * self.at_once, &|job: &Job| {
-            let (rows, _) = rows(job, &dir.join(&job.name), &nowhere, NO_BROKER_LIMIT)?;
+            let (rows, _) = self.rows(job, &dir.join(&job.name), &nowhere, NO_BROKER_LIMIT)?;
             Ok(rows)
         })?;
         for (job, rows) in &mut results {
@@ -289,31 +318,6 @@ impl Runner<'_> {
         }
         Ok(results)
     }
-}
-
-/// Runs one process and reads its rows; a process that failed without a failed row is one.
-fn rows(
-    job: &Job,
-    dir: &Path,
-    bootstrap: &str,
-    limit: Duration,
-) -> Checked<(BTreeMap<String, Outcome>, Duration)> {
-    std::fs::create_dir_all(dir)?;
-    let command = (job.command)(bootstrap, dir)?;
-    let ended = process::finish(&job.name, command, dir, limit)?;
-    let mut rows: BTreeMap<String, Outcome> = (job.read)(&ended)?.into_iter().collect();
-    let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_));
-    match ended.failure() {
-        Some(why) if !rows.values().any(failed) => {
-            rows.insert(job.name.clone(), Outcome::Failed(why));
-        }
-        None if rows.is_empty() => {
-            let why = "it reported no test".to_owned();
-            rows.insert(job.name.clone(), Outcome::Failed(why));
-        }
-        _ => {}
-    }
-    Ok((rows, ended.took))
 }
 
 /// What is committed names no place of the machine that made it, and is short.
