@@ -1,6 +1,8 @@
 //! What Kafka's command line tools find in the data directory that all clients have written to. What
 //! they print and how they end is compared in `transcripts/`.
 
+mod compaction;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -85,6 +87,11 @@ pub(crate) const TOOLS: &[Tool] = &[
         "kafka-producer-perf-test",
         "50,000 records over several segments",
         producer_perf,
+    ),
+    serving(
+        "kafka-log-compaction-tester",
+        "the newest value of each key stays, in fewer records",
+        compaction::compaction,
     ),
     stopped(
         "kafka-dump-log",
