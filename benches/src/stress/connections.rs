@@ -170,7 +170,7 @@ pub(super) fn receive(stream: &mut TcpStream) -> Result<Vec<u8>, Fail> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn kib_each(mib: f64, count: usize) -> f64 {
+pub(super) fn kib_each(mib: f64, count: usize) -> f64 {
     mib * 1024.0 / count as f64
 }
 

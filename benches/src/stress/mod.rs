@@ -3,6 +3,7 @@
 
 mod connections;
 mod groups;
+mod partitions;
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,6 +50,9 @@ pub(crate) struct Options {
     /// Groups of one member each
     #[arg(long, default_value_t = 1000)]
     groups: usize,
+    /// Topics of a thousand partitions
+    #[arg(long, default_value_t = 10)]
+    topics: usize,
 }
 
 /// A broker under stress, and what it is held to.
@@ -89,6 +93,7 @@ pub(crate) fn run(options: &Options) -> Result<Value, Fail> {
     })?;
     stage("large_group", &|s| groups::large(s, options.members))?;
     stage("many_groups", &|s| groups::many(s, options.groups))?;
+    stage("partitions", &|s| partitions::many(s, options.topics))?;
     Ok(figures)
 }
 
