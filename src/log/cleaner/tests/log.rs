@@ -1,8 +1,11 @@
 use super::{LIMITS, begin, clean, cleanable, step};
-use crate::log::tests::{Bed, NOW, bytes_of, len_of, produced, read_all};
+use crate::log::tests::{Bed, NOW, bytes_of, len_of, produced, read_all, transactional};
 use crate::log::*;
-use crate::record::{Batch, BatchBuilder, BatchOptions, Batches, NewRecord, ValidBatch};
-use crate::types::{Offset, Timestamp};
+use crate::record::control::{EndMarker, TransactionResult, end_transaction};
+use crate::record::{
+    Batch, BatchBuilder, BatchOptions, Batches, NewRecord, TransactionVersion, ValidBatch,
+};
+use crate::types::{Offset, ProducerEpoch, ProducerId, Timestamp};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
@@ -282,4 +285,49 @@ fn what_is_not_on_disk_yet_is_not_cleaned() {
     let begun = bed.log.begin_cleaning(&planned, LIMITS, [7, 8], NOW);
     assert!(begun.is_none());
     assert_eq!(bed.log.view().cleaned_end(), None);
+}
+
+#[test]
+fn the_marker_of_an_abort_stays_as_long_as_its_batches_and_then_for_its_time() {
+    let mut bed = compacted();
+    bed.append(transactional(5, 0, 0, 2));
+    let abort = EndMarker {
+        result: TransactionResult::Abort,
+        coordinator_epoch: 0,
+    };
+    let (id, epoch) = (ProducerId(5), ProducerEpoch(0));
+    let version = TransactionVersion::V1;
+    bed.append(end_transaction(id, epoch, abort, version, NOW));
+    let mut at = NOW;
+    // What is at offsets 0 (two records) and 2 (the marker): how many records, and a delete horizon.
+    let mut cleaned = |bed: &mut Bed, later_ms| {
+        at = at.plus_ms(later_ms);
+        roll(bed);
+        clean(bed, LIMITS, at).unwrap();
+        let batches = bed.batches(0).into_iter();
+        let headers = batches.map(|batch| *batch.header());
+        let headers = headers.filter(|header| header.base_offset < Offset(3));
+        headers
+            .map(|header| {
+                let horizon = header.delete_horizon().is_some();
+                (header.base_offset.0, header.records_count, horizon)
+            })
+            .collect::<Vec<_>>()
+    };
+    let emptied = (0, 0, false);
+    assert_eq!(cleaned(&mut bed, 0), [emptied, (2, 1, false)]);
+    assert_eq!(cleaned(&mut bed, 2 * DAY_MS), [emptied, (2, 1, false)]);
+    bed.log.expire_producers(NOW.plus_ms(2 * DAY_MS));
+    assert_eq!(
+        cleaned(&mut bed, 0),
+        [(2, 1, false)],
+        "the producer is forgotten"
+    );
+    assert_eq!(
+        cleaned(&mut bed, 0),
+        [(2, 1, true)],
+        "nothing else is left of it"
+    );
+    assert_eq!(cleaned(&mut bed, DAY_MS - 1), [(2, 1, true)]);
+    assert_eq!(cleaned(&mut bed, 1), []);
 }
