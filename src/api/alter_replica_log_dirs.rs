@@ -2,7 +2,8 @@
 //!
 //! Says where partitions are to lie. A partition that is there already is answered without an error;
 //! LOG_DIR_NOT_FOUND for a directory that is not one of `log.dirs`, REPLICA_NOT_AVAILABLE for a partition
-//! that this broker does not have. Not done: moving one, which is INVALID_REPLICA_ASSIGNMENT.
+//! that this broker does not have; INVALID_REPLICA_ASSIGNMENT for a cordoned directory. Not done: moving
+//! one, which is INVALID_REPLICA_ASSIGNMENT too.
 
 use super::context::Staged;
 use crate::metadata::ImageHandle;

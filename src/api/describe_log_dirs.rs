@@ -2,7 +2,7 @@
 //!
 //! What lies in each log directory and, from v4 on, how full its file system is. An offline directory is
 //! named with KAFKA_STORAGE_ERROR and nothing else. No list of topics means all.
-//! v5: whether a directory is cordoned, which none is here. Replicas have no lag: each is the only one.
+//! v5: whether a directory is cordoned. Replicas have no lag: each is the only one.
 
 use super::context::Staged;
 use crate::protocol::messages::DescribeLogDirsRequest;
@@ -57,6 +57,7 @@ fn result(directory: &DirectoryState, asked: &Asked) -> DescribeLogDirsResult {
         topics: topics(contents, asked),
         total_bytes: signed(contents.space.total),
         usable_bytes: signed(contents.space.usable),
+        is_cordoned: directory.cordoned,
         ..DescribeLogDirsResult::default()
     }
 }

@@ -71,7 +71,9 @@ impl From<MoveError> for ErrorCode {
             // Kafka keeps the older code here, for tools that know no other.
             MoveError::Lookup(LookupError::NotLeader) => ErrorCode::ReplicaNotAvailable,
             MoveError::Lookup(error) => error.into(),
-            MoveError::Unsupported => ErrorCode::InvalidReplicaAssignment,
+            MoveError::CordonedDirectory | MoveError::Unsupported => {
+                ErrorCode::InvalidReplicaAssignment
+            }
         }
     }
 }

@@ -48,6 +48,16 @@ pub struct Directories {
     pub log_dirs: Vec<PathBuf>,
     /// `metadata.log.dir`, or the first of `log_dirs`.
     pub metadata_dir: PathBuf,
+    /// `cordoned.log.dirs`: those of `log_dirs` that take no new partitions (KIP-1066).
+    pub cordoned: Vec<PathBuf>,
+}
+
+impl Directories {
+    /// Whether no directory takes new partitions.
+    pub fn all_cordoned(&self) -> bool {
+        let mut dirs = self.log_dirs.iter();
+        dirs.all(|dir| self.cordoned.contains(dir))
+    }
 }
 
 /// Sockets, and how much of the outside is let in at once.

@@ -240,13 +240,9 @@ fn check_unchangeable(started: &BrokerConfig, next: &BrokerConfig) -> Result<(),
         let reason = "listeners cannot be opened or closed while this broker runs";
         return refused("listeners", reason);
     }
-    for (key, reason) in [
-        ("cordoned.log.dirs", "directories cannot be cordoned yet"),
-        ("metric.reporters", "Java classes cannot be loaded here"),
-    ] {
-        if text(next, key) != text(started, key) {
-            return refused(key, reason);
-        }
+    let key = "metric.reporters";
+    if text(next, key) != text(started, key) {
+        return refused(key, "Java classes cannot be loaded here");
     }
     Ok(())
 }

@@ -43,7 +43,7 @@ marked *broker* for one broker only, the rest for the topic, the group or the su
 has its own value, else this broker's, else that of all brokers, else the file's, else the default.
 
 At run time a broker refuses a few changes that Apache Kafka would make: other `listeners`, a
-`listener.security.protocol.map` that changes one of them, `cordoned.log.dirs`, `metric.reporters`.
+`listener.security.protocol.map` that changes one of them, `metric.reporters`.
 ";
 
 pub(super) fn page() -> String {

@@ -352,6 +352,11 @@ fn directories(read: &Read<'_>) -> Result<Directories, ConfigError> {
         )));
     }
     let log_dirs: Vec<PathBuf> = named.iter().map(PathBuf::from).collect();
+    let cordoned = if cordoned.iter().any(|dir| dir == "*") {
+        log_dirs.clone()
+    } else {
+        cordoned.iter().map(PathBuf::from).collect()
+    };
     let metadata_dir = read.text("metadata.log.dir").map(PathBuf::from);
     let metadata_dir = metadata_dir
         .or_else(|| log_dirs.first().cloned())
@@ -366,6 +371,7 @@ fn directories(read: &Read<'_>) -> Result<Directories, ConfigError> {
     Ok(Directories {
         log_dirs,
         metadata_dir,
+        cordoned,
     })
 }
 

@@ -48,6 +48,7 @@ pub enum GrowTopicError {
 /// Decides for each topic by itself: one that is refused does not keep others from growing.
 pub(super) fn plan(
     image: &MetadataImage,
+    usable: &[NodeId],
     wanted: &[GrowTopic],
     rng: &dyn Rng,
 ) -> (Vec<MetadataRecord>, Vec<Result<(), GrowTopicError>>) {
@@ -55,7 +56,7 @@ pub(super) fn plan(
     let mut answers = Vec::with_capacity(wanted.len());
     for topic in wanted {
         let left = PARTITIONS_PER_REQUEST_MAX.saturating_sub(records.len());
-        let planned = plan_topic(image, topic, left, rng);
+        let planned = plan_topic(image, usable, topic, left, rng);
         answers.push(planned.map(|partitions| records.extend(partitions)));
     }
     (records, answers)
@@ -63,6 +64,7 @@ pub(super) fn plan(
 
 fn plan_topic(
     image: &MetadataImage,
+    usable: &[NodeId],
     wanted: &GrowTopic,
     partitions_max: usize,
     rng: &dyn Rng,
@@ -92,7 +94,7 @@ fn plan_topic(
         }
         _ if additional > partitions_max => return Err(GrowTopicError::TooMany),
         Some(chosen) => chosen_by_hand(image, topic, chosen)?,
-        None => placement::place(image, additional, factor(topic), rng)?,
+        None => placement::place(usable, additional, factor(topic), rng)?,
     };
     let numbered = (i32::try_from(has).unwrap_or(i32::MAX)..).zip(&placed);
     Ok(numbered
@@ -121,11 +123,16 @@ fn chosen_by_hand(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::BrokerConfig;
     use crate::controller::world::{brokers, with_topic};
     use crate::runtime::os::OsRng;
 
     fn two_partitions() -> MetadataImage {
         with_topic(brokers(&[1]), &[(&[1], &[1], 1), (&[1], &[1], 1)])
+    }
+
+    fn usable(image: &MetadataImage) -> Vec<NodeId> {
+        placement::usable(image, &BrokerConfig::default())
     }
 
     fn grow(
@@ -138,7 +145,7 @@ mod tests {
             count,
             assignments,
         };
-        let (records, mut answers) = plan(image, &[wanted], &OsRng);
+        let (records, mut answers) = plan(image, &usable(image), &[wanted], &OsRng);
         answers.remove(0)?;
         let mut image = image.clone();
         for record in &records {
@@ -216,7 +223,12 @@ mod tests {
             count,
             assignments: None,
         };
-        let (records, answers) = plan(&image, &[wanted(10_003), wanted(3)], &OsRng);
+        let (records, answers) = plan(
+            &image,
+            &usable(&image),
+            &[wanted(10_003), wanted(3)],
+            &OsRng,
+        );
         assert_eq!(answers, [Err(GrowTopicError::TooMany), Ok(())]);
         assert_eq!(records.len(), 1);
     }

@@ -97,7 +97,7 @@ impl Controller {
     ) -> Vec<Result<CreatedTopic, CreateTopicError>> {
         let _deciding = self.deciding.lock().await;
         let image = self.image.load();
-        let defaults = TopicDefaults::of(&self.config.load().config);
+        let defaults = TopicDefaults::of(&self.config.load().config, &image);
         let mut planned = topics::plan_creations(&image, &wanted, &defaults, &*self.rng);
         if mode == Mode::Apply {
             let records = planned.iter_mut().filter_map(|plan| plan.as_mut().ok());
@@ -185,8 +185,12 @@ impl Controller {
         wanted: &[GrowTopic],
         mode: Mode,
     ) -> Result<Vec<Result<(), GrowTopicError>>, QuorumError> {
-        self.decide(mode, |image| growth::plan(image, wanted, &*self.rng))
-            .await
+        let config = self.config.load().config.clone();
+        self.decide(mode, |image| {
+            let usable = placement::usable(image, &config);
+            growth::plan(image, &usable, wanted, &*self.rng)
+        })
+        .await
     }
 
     /// Elects leaders of the partitions of `wanted`; of all that need one, if it is `None`.

@@ -1,5 +1,6 @@
 //! Which brokers hold which replicas of a new topic.
 
+use crate::config::BrokerConfig;
 use crate::metadata::MetadataImage;
 use crate::runtime::Rng;
 use crate::types::NodeId;
@@ -24,33 +25,37 @@ pub(super) fn is_live(image: &MetadataImage, id: NodeId) -> bool {
         .is_some_and(|broker| !broker.fenced && !broker.shutting_down)
 }
 
-/// Replicas for `partitions` partitions, the preferred leader first. Leaders go round the brokers
-/// from one drawn by chance, followers follow in the same order.
+/// Brokers that may be given new replicas: the live ones, except `own` if all its log directories are
+/// cordoned.
+pub(super) fn usable(image: &MetadataImage, own: &BrokerConfig) -> Vec<NodeId> {
+    let is_full = |id: NodeId| id == own.node_id && own.directories.all_cordoned();
+    let brokers = image.brokers.keys().copied();
+    brokers
+        .filter(|id| is_live(image, *id) && !is_full(*id))
+        .collect()
+}
+
+/// Replicas for `partitions` partitions on brokers that are [`usable`], the preferred leader first.
+/// Leaders go round the brokers from one drawn by chance, followers follow in the same order.
 pub(super) fn place(
-    image: &MetadataImage,
+    usable: &[NodeId],
     partitions: usize,
     factor: usize,
     rng: &dyn Rng,
 ) -> Result<Vec<Vec<NodeId>>, PlacementError> {
-    let live: Vec<NodeId> = image
-        .brokers
-        .keys()
-        .copied()
-        .filter(|id| is_live(image, *id))
-        .collect();
-    if live.is_empty() {
+    if usable.is_empty() {
         return Err(PlacementError::NoBroker);
     }
-    if factor > live.len() {
+    if factor > usable.len() {
         return Err(PlacementError::TooFewBrokers {
             wanted: factor,
-            live: live.len(),
+            live: usable.len(),
         });
     }
-    let first = usize::try_from(rng.next_u64() % live.len() as u64).unwrap_or(0);
+    let first = usize::try_from(rng.next_u64() % usable.len() as u64).unwrap_or(0);
     let replicas = |partition: usize| {
         (0..factor)
-            .map(|follower| live[(first + partition + follower) % live.len()])
+            .map(|follower| usable[(first + partition + follower) % usable.len()])
             .collect()
     };
     Ok((0..partitions).map(replicas).collect())
@@ -62,10 +67,11 @@ mod tests {
     use crate::controller::world::brokers;
     use crate::runtime::os::OsRng;
     use std::collections::BTreeMap;
+    use std::path::PathBuf;
 
     #[test]
     fn leaders_are_spread_evenly_and_no_broker_holds_a_partition_twice() {
-        let placed = place(&brokers(&[0, 1, 2]), 9, 2, &OsRng).unwrap();
+        let placed = place(&[0, 1, 2].map(NodeId), 9, 2, &OsRng).unwrap();
         let mut led = BTreeMap::new();
         for replicas in placed {
             assert_ne!(replicas[0], replicas[1]);
@@ -75,12 +81,24 @@ mod tests {
     }
 
     #[test]
+    fn a_broker_whose_directories_are_all_cordoned_takes_no_replicas() {
+        let mut own = BrokerConfig {
+            node_id: NodeId(1),
+            ..BrokerConfig::default()
+        };
+        own.directories.log_dirs = ["/a", "/b"].map(PathBuf::from).to_vec();
+        let image = brokers(&[0, 1]);
+        for (cordoned, want) in [(&["/a"][..], &[0, 1][..]), (&["/a", "/b"], &[0])] {
+            own.directories.cordoned = cordoned.iter().map(PathBuf::from).collect();
+            let usable = usable(&image, &own);
+            assert!(usable.iter().map(|id| id.get()).eq(want.iter().copied()));
+        }
+    }
+
+    #[test]
     fn without_enough_brokers_nothing_is_placed() {
-        assert_eq!(
-            place(&brokers(&[]), 1, 1, &OsRng),
-            Err(PlacementError::NoBroker)
-        );
+        assert_eq!(place(&[], 1, 1, &OsRng), Err(PlacementError::NoBroker));
         let error = PlacementError::TooFewBrokers { wanted: 3, live: 2 };
-        assert_eq!(place(&brokers(&[0, 1]), 1, 3, &OsRng), Err(error));
+        assert_eq!(place(&[0, 1].map(NodeId), 1, 3, &OsRng), Err(error));
     }
 }

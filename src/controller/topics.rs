@@ -47,15 +47,18 @@ pub struct TopicDefaults {
     pub partitions: u32,
     pub replication_factor: u16,
     pub config: TopicConfig,
+    /// Where replicas may go that are not placed by hand.
+    pub brokers: Vec<NodeId>,
 }
 
 impl TopicDefaults {
     /// What a broker with this configuration gives.
-    pub fn of(config: &BrokerConfig) -> TopicDefaults {
+    pub fn of(config: &BrokerConfig, image: &MetadataImage) -> TopicDefaults {
         TopicDefaults {
             partitions: config.topics.partitions_default,
             replication_factor: config.topics.replication_factor_default,
             config: config.topic_defaults.clone(),
+            brokers: placement::usable(image, config),
         }
     }
 }
@@ -256,7 +259,7 @@ fn placed(
     }
     let factor = u16::try_from(wanted.replication_factor).unwrap_or(defaults.replication_factor);
     let count = u32::try_from(wanted.partitions).unwrap_or(defaults.partitions);
-    placement::place(image, count as usize, usize::from(factor), rng)
+    placement::place(&defaults.brokers, count as usize, usize::from(factor), rng)
         .map_err(|reason| CreateTopicError::Placement { factor, reason })
 }
 
@@ -324,11 +327,10 @@ mod tests {
         brokers(&[1])
     }
 
-    fn defaults() -> TopicDefaults {
+    fn defaults(image: &MetadataImage) -> TopicDefaults {
         TopicDefaults {
             partitions: 3,
-            replication_factor: 1,
-            config: TopicConfig::default(),
+            ..TopicDefaults::of(&BrokerConfig::default(), image)
         }
     }
 
@@ -342,7 +344,7 @@ mod tests {
     }
 
     fn plan(image: &MetadataImage, wanted: CreateTopic) -> Result<CreatedTopic, CreateTopicError> {
-        plan_creations(image, &[wanted], &defaults(), &OsRng).remove(0)
+        plan_creations(image, &[wanted], &defaults(image), &OsRng).remove(0)
     }
 
     #[test]
@@ -377,7 +379,7 @@ mod tests {
         let plans = plan_creations(
             &one_broker(),
             &[topic("a"), topic("a")],
-            &defaults(),
+            &defaults(&one_broker()),
             &OsRng,
         );
         assert!(
@@ -443,7 +445,7 @@ mod tests {
             },
             topic("b"),
         ];
-        let plans = plan_creations(&one_broker(), &wanted, &defaults(), &OsRng);
+        let plans = plan_creations(&one_broker(), &wanted, &defaults(&one_broker()), &OsRng);
         assert!(
             plans
                 .iter()

@@ -13,6 +13,8 @@ pub struct DirectoryState {
     pub path: PathBuf,
     /// `None` if the directory is offline.
     pub contents: Option<DirectoryContents>,
+    /// It takes no new partitions.
+    pub cordoned: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub enum MoveError {
     UnknownDirectory,
     #[error("the log directory is offline")]
     OfflineDirectory,
+    #[error("the log directory is cordoned")]
+    CordonedDirectory,
     #[error("{0}")]
     Lookup(#[from] LookupError),
     #[error("partitions cannot be moved between log directories")]
@@ -57,6 +61,7 @@ impl Replicas {
             DirectoryState {
                 path: absolute(configured),
                 contents,
+                cordoned: self.is_cordoned(configured),
             }
         };
         self.configured_directories().iter().map(describe).collect()
@@ -80,6 +85,9 @@ impl Replicas {
         directories
             .find(|directory| directory.path() == wanted && directory.is_online())
             .ok_or(MoveError::OfflineDirectory)?;
+        if self.is_cordoned(&wanted) {
+            return Err(MoveError::CordonedDirectory);
+        }
         let partition = self.find(topic, partition, image)?;
         if partition.view().log_dir() == wanted {
             Ok(())

@@ -195,6 +195,12 @@ impl Replicas {
         self.config.load().config.directories.log_dirs.clone()
     }
 
+    /// Whether this directory of `log.dirs` takes no new partitions.
+    pub(super) fn is_cordoned(&self, directory: &PathBuf) -> bool {
+        let config = &self.config.load().config;
+        config.directories.cordoned.contains(directory)
+    }
+
     /// Ids of the data directories, for the broker's registration.
     pub fn directory_ids(&self) -> Vec<Uuid> {
         self.logs
@@ -287,13 +293,17 @@ impl Replicas {
         let now = self.runtime.clock.wall();
         let log = match loaded.remove(&name) {
             Some(loaded) => loaded.log,
-            None => match self.logs.create(name.clone(), id, config.clone(), now) {
-                Ok(log) => log,
-                Err(error) => {
-                    error!(partition = %name, %error, "could not create a log; the partition is offline");
-                    return None;
+            None => {
+                let cordoned = &self.config.load().config.directories.cordoned;
+                let created = (self.logs).create(name.clone(), id, config.clone(), cordoned, now);
+                match created {
+                    Ok(log) => log,
+                    Err(error) => {
+                        error!(partition = %name, %error, "could not create a log; the partition is offline");
+                        return None;
+                    }
                 }
-            },
+            }
         };
         let settings = PartitionSettings {
             name,

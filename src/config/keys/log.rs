@@ -12,7 +12,7 @@ pub(super) const LOGS: &[Key] = &[
         "Directories for partitions, comma-separated."),
     key("log.dir", List, Some("/tmp/kafka-logs"), Distinct { empty: false }, ReadOnly, Enforced,
         "Directory for partitions where log.dirs is not set."),
-    key("cordoned.log.dirs", List, Some(""), Distinct { empty: true }, PerBroker, NotYet,
+    key("cordoned.log.dirs", List, Some(""), Distinct { empty: true }, PerBroker, Enforced,
         "Log directories that take no new partitions; * for all."),
     key("log.segment.bytes", Int, Some("1073741824"), AtLeast(1_048_576), ClusterWide, Enforced,
         "Size at which a log starts a new segment."),

@@ -185,17 +185,22 @@ impl LogManager {
         Log::open(&self.runtime, &path, opening)
     }
 
-    /// Creates a partition in the online directory that has the fewest.
+    /// Creates a partition in the online directory that has the fewest, if it can be in none of
+    /// `cordoned`. Who assigned it may not have known that all are.
     pub fn create(
         &self,
         partition: TopicPartition,
         topic_id: Uuid,
         config: LogConfig,
+        cordoned: &[PathBuf],
         now: Timestamp,
     ) -> Result<Log, CreateError> {
         let directory = (self.directories.iter())
             .filter(|directory| directory.is_online())
-            .min_by_key(|directory| directory.partitions.load(Ordering::Relaxed))
+            .min_by_key(|directory| {
+                let partitions = directory.partitions.load(Ordering::Relaxed);
+                (cordoned.contains(&directory.path), partitions)
+            })
             .ok_or(CreateError::AllOffline)?;
         let path = directory.path.join(partition.to_string());
         self.prepare(&path, topic_id)?;

@@ -30,7 +30,8 @@ fn numbered(number: i32) -> TopicPartition {
 
 fn create(manager: &LogManager, number: i32) -> Log {
     let config = LogConfig::default();
-    manager.create(numbered(number), ID, config, NOW).unwrap()
+    let created = manager.create(numbered(number), ID, config, &[], NOW);
+    created.unwrap()
 }
 
 async fn load(manager: &LogManager) -> Loaded {
