@@ -26,11 +26,18 @@ pub(super) const SUITE: Suite = Suite {
     from: "Maven Central, kafka-tools, trogdor, kafka-streams, connect-runtime, connect-mirror",
     prepare,
     port: None,
-    waits: &[Wait {
-        test: "transactional-copy",
-        feature: "transactions",
-        reason: "it copies in transactions",
-    }],
+    waits: &[
+        Wait {
+            test: "transactional-copy",
+            feature: "transactions",
+            reason: "it copies in transactions",
+        },
+        Wait {
+            test: "streams-smoke-exactly-once",
+            feature: "transactions",
+            reason: "it processes in transactions",
+        },
+    ],
     unsteady: &[],
     fast: Fast::Only(&["client-compatibility", "verifiable", "trogdor"]),
 };
@@ -51,17 +58,18 @@ const PROGRAMS: &[Program] = &[
     ),
     program("verifiable", verifiable::produce_and_consume, 120),
     program("trogdor", verifiable::trogdor, 180),
-    Program {
-        // Otherwise nothing would be compacted while somebody waits.
-        broker: &[
-            ("log.segment.bytes", "1048576"),
-            ("log.cleaner.backoff.ms", "1000"),
-        ],
-        ..program("log-compaction", verifiable::log_compaction, 300)
-    },
     program("transactional-copy", verifiable::transactional_copy, 120),
     program("streams-word-count", streams::word_count, 300),
-    program("streams-smoke", streams::smoke, 600),
+    program("streams-smoke", streams::smoke_at_least_once, 600),
+    Program {
+        // The topics of the smoke test have fixed names, so it has a broker of its own.
+        broker: &[("num.partitions", "1")],
+        ..program(
+            "streams-smoke-exactly-once",
+            streams::smoke_exactly_once,
+            600,
+        )
+    },
     program("connect-standalone", connect::standalone, 240),
     program("connect-distributed", connect::distributed, 420),
     program("mirror-maker", mirror::mirror_maker, 420),

@@ -52,8 +52,16 @@ fn counts(run: &ProgramRun, records: usize) -> Checked<BTreeMap<String, usize>> 
     lines.iter().map(count).collect()
 }
 
-/// Joins, windows and aggregations at least once: one process writes and verifies what the other makes of it.
-pub(super) fn smoke(run: &mut ProgramRun) -> Checked {
+pub(super) fn smoke_at_least_once(run: &mut ProgramRun) -> Checked {
+    smoke(run, "at_least_once")
+}
+
+pub(super) fn smoke_exactly_once(run: &mut ProgramRun) -> Checked {
+    smoke(run, "exactly_once_v2")
+}
+
+/// Joins, windows and aggregations: one process writes and verifies what the other makes of it.
+fn smoke(run: &mut ProgramRun, guarantee: &str) -> Checked {
     const CLASS: &str = "org.apache.kafka.streams.tests.StreamsSmokeTest";
     for topic in [
         "data",
@@ -74,7 +82,7 @@ pub(super) fn smoke(run: &mut ProgramRun) -> Checked {
         run.create_topic(topic, "2")?;
     }
     let properties = format!(
-        "bootstrap.servers={}\nstate.dir=state\nprocessing.guarantee=at_least_once\n",
+        "bootstrap.servers={}\nstate.dir=state\nprocessing.guarantee={guarantee}\n",
         run.bootstrap
     );
     std::fs::write("streams.properties", properties)?;

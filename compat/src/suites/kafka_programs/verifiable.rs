@@ -158,20 +158,3 @@ pub(super) fn transactional_copy(run: &mut ProgramRun) -> Checked {
     let originals: Vec<String> = (0..MESSAGES).map(|i| i.to_string()).collect();
     run.checks.equal("copies", copies, originals)
 }
-
-/// Writes every key several times, sleeps for 20 seconds, and reads: the newest value of each key must be there, and
-/// fewer records than were written.
-pub(super) fn log_compaction(run: &mut ProgramRun) -> Checked {
-    let bootstrap = run.bootstrap.clone();
-    let args = ["--bootstrap-server", &bootstrap, "--messages", "200000"];
-    let args = [&args[..], &["--percent-deletes", "10", "--sleep", "20"]].concat();
-    let class = "org.apache.kafka.tools.LogCompactionTester";
-    let said = run.succeeds("compaction", class, &args)?;
-    let verified = said.contains("Data verification is completed");
-    run.checks
-        .holds("it says that it has verified the data", verified)?;
-    let line = said.lines().find(|line| line.ends_with("% reduction)."));
-    let line = line.ok_or_else(|| Failure(format!("no reduction in {said}")))?;
-    let none = line.contains("(0.0% reduction)") || line.contains("(-");
-    run.checks.holds(&format!("fewer records: {line}"), !none)
-}
