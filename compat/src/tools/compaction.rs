@@ -7,8 +7,9 @@ use crate::checks::{Checked, Failure};
 const CONFIGS: &str = "kafka.admin.ConfigCommand";
 const TESTER: &str = "org.apache.kafka.tools.LogCompactionTester";
 
-/// Small segments, and a cleaner that looks often: what the tester leaves to the broker.
-const EAGER: &str = "log.segment.bytes=1048576,log.cleaner.min.cleanable.ratio=0.1,\
+/// Small segments, and a cleaner that looks often: what the tester leaves to the broker. Clients use the broker
+/// meanwhile; a segment has room for their largest batch, of 1,048,588 bytes.
+const EAGER: &str = "log.segment.bytes=1100000,log.cleaner.min.cleanable.ratio=0.1,\
                      log.cleaner.backoff.ms=100,log.cleaner.threads=2";
 
 pub(super) fn compaction(run: &mut ToolRun) -> Checked {
