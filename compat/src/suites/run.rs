@@ -99,14 +99,7 @@ pub(crate) fn run(
                 column::save(&column_file, &kafka)?;
             }
             Purpose::Compare | Purpose::Record => {
-                let mut names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
-                if choice.is_whole() {
-                    // Those that were not run say nothing; but what waits in them is counted.
-                    names.extend(theirs.keys().map(String::as_str));
-                    names.sort_unstable();
-                    names.dedup();
-                }
-                let mut compared = column::compare(suite, &names, &theirs, &got);
+                let mut compared = compare(suite, choice, &jobs, &theirs, &got);
                 let mut ours = page::load(&ours_file)?;
                 let tally = page::Tally::from(&compared);
                 if purpose == Purpose::Record {
@@ -123,8 +116,23 @@ pub(crate) fn run(
     Ok(fine)
 }
 
-/// The jobs to run. Against ours that is none that cannot say anything: whose rows pass without a
-/// broker, fail on Kafka, or wait. A job that was asked for by its name is run in any case.
+/// Compares what was run; of a whole run, also what is left out because it says nothing.
+fn compare(
+    suite: &Suite,
+    choice: &Choice,
+    jobs: &[Job],
+    kafka: &Results,
+    ours: &Results,
+) -> column::Comparison {
+    let run = jobs.iter().map(|job| job.name.as_str());
+    let all = kafka.keys().filter(|_| choice.is_whole());
+    let names: BTreeSet<&str> = run.chain(all.map(String::as_str)).collect();
+    column::compare(suite, &names, kafka, ours)
+}
+
+/// The jobs to run. Against ours that is none that cannot say anything, whose rows pass without a
+/// broker or fail on Kafka; of the fast part also none that only waits. A job that was asked for by
+/// its name is run in any case.
 fn choose(
     suite: &Suite,
     choice: &Choice,
@@ -153,7 +161,7 @@ fn choose(
         };
         rows.iter().any(|(row, outcome)| {
             matches!(outcome, Outcome::Passed(_))
-                && suite.waits_for(row).is_none()
+                && (choice.part == Part::Whole || suite.waits_for(row).is_none())
                 && !suite.is_unsteady(row)
         })
     };
