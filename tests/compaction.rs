@@ -11,10 +11,9 @@ mod common;
 use bytes::Bytes;
 use common::client::{Client, fetch_request};
 use common::local::{End, Local};
+use ottla::metadata::ConfigKind;
 use ottla::protocol::messages::{
-    FetchResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
-    OffsetCommitRequest, OffsetCommitResponse, incremental_alter_configs_request as alter,
-    offset_commit_request as commit,
+    FetchResponse, OffsetCommitRequest, OffsetCommitResponse, offset_commit_request as commit,
 };
 use ottla::record::{BatchBuilder, BatchOptions, Batches, DecodeLimits, NewRecord};
 use ottla::types::Timestamp;
@@ -142,21 +141,9 @@ async fn the_newest_value_of_each_key_stays_and_a_kill_changes_nothing() {
 }
 
 /// Sets a key for all brokers.
-async fn set(client: &mut Client<TcpStream>, key: &'static str, value: &'static str) {
-    let request = IncrementalAlterConfigsRequest {
-        resources: vec![alter::AlterConfigsResource {
-            resource_type: 4,
-            resource_name: "".into(),
-            configs: vec![alter::AlterableConfig {
-                name: key.into(),
-                config_operation: 0,
-                value: Some(value.into()),
-            }],
-        }],
-        validate_only: false,
-    };
-    let response: IncrementalAlterConfigsResponse = client.call(&request, 1).await.unwrap();
-    assert_eq!(response.responses[0].error_code, 0);
+async fn set(client: &mut Client<TcpStream>, key: &str, value: &str) {
+    let set = client.set_config(ConfigKind::Broker, "", key, Some(value));
+    set.await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

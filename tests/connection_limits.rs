@@ -10,10 +10,8 @@ mod common;
 use common::client::Client;
 use ottla::Server;
 use ottla::config::{BrokerConfig, Properties};
-use ottla::protocol::messages::{
-    ApiVersionsRequest, ApiVersionsResponse, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse, incremental_alter_configs_request as alter,
-};
+use ottla::metadata::ConfigKind;
+use ottla::protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use ottla::runtime::os;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -140,20 +138,8 @@ async fn when_the_limit_is_lowered_those_idle_for_longest_are_closed() {
     }
     tokio::time::sleep(Duration::from_millis(20)).await;
     let mut admin = broker.connect().await;
-    let request = IncrementalAlterConfigsRequest {
-        resources: vec![alter::AlterConfigsResource {
-            resource_type: 4, // brokers
-            resource_name: "".into(),
-            configs: vec![alter::AlterableConfig {
-                name: "max.connections".into(),
-                config_operation: 0, // set
-                value: Some("1".into()),
-            }],
-        }],
-        validate_only: false,
-    };
-    let response: IncrementalAlterConfigsResponse = admin.call(&request, 1).await.unwrap();
-    assert_eq!(response.responses[0].error_code, 0);
+    let lowered = admin.set_config(ConfigKind::Broker, "", "max.connections", Some("1"));
+    lowered.await.unwrap().unwrap();
     for client in &mut idle {
         assert!(client.is_closed().await);
     }

@@ -8,23 +8,20 @@
 
 mod common;
 
-use common::client::{Client, batch};
+use common::client::{Client, Refused, batch};
 use common::local::{End, Local};
+use ottla::metadata::ConfigKind;
 use ottla::protocol::ErrorCode;
 use ottla::protocol::messages::{
     AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse, CreatePartitionsRequest,
     CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, DescribeLogDirsRequest,
-    DescribeLogDirsResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
-    alter_replica_log_dirs_request as moving, create_partitions_request as grow,
-    create_topics_request as create, incremental_alter_configs_request as alter,
+    DescribeLogDirsResponse, alter_replica_log_dirs_request as moving,
+    create_partitions_request as grow, create_topics_request as create,
 };
 use ottla::types::Timestamp;
 use std::path::Path;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
-
-const SET: i8 = 0;
-const DELETE: i8 = 1;
 
 struct Cluster {
     a: TempDir,
@@ -53,21 +50,12 @@ impl Cluster {
     }
 
     async fn cordon(&mut self, directories: Option<&str>) -> ErrorCode {
-        let request = IncrementalAlterConfigsRequest {
-            resources: vec![alter::AlterConfigsResource {
-                resource_type: 4,
-                resource_name: "1".into(),
-                configs: vec![alter::AlterableConfig {
-                    name: "cordoned.log.dirs".into(),
-                    config_operation: if directories.is_some() { SET } else { DELETE },
-                    value: directories.map(|value| value.to_owned().into()),
-                }],
-            }],
-            validate_only: false,
-        };
-        let response: IncrementalAlterConfigsResponse =
-            self.client.call(&request, 1).await.unwrap();
-        ErrorCode::from_code(response.responses[0].error_code).unwrap()
+        let client = &mut self.client;
+        let set = client.set_config(ConfigKind::Broker, "1", "cordoned.log.dirs", directories);
+        match set.await.unwrap() {
+            Ok(()) => ErrorCode::None,
+            Err(Refused(code)) => code,
+        }
     }
 
     /// Asks for a topic of one partition, placed by the controller or by hand; the code and the text.

@@ -12,6 +12,7 @@
 
 mod common;
 
+use common::crash::seeds;
 use common::history::{Found, History, Promise};
 use common::world::{self, DATA, SYNCED, Scene};
 use ottla::sim::disk::Record;
@@ -20,6 +21,8 @@ use parking_lot::Mutex;
 use rustix::io::Errno;
 use std::path::Path;
 use std::sync::Arc;
+
+const DEFAULT_SEEDS: std::ops::Range<u64> = 1..5;
 
 /// How many operations of a run are stopped at, unless all are asked for.
 const SAMPLE: usize = 60;
@@ -41,14 +44,6 @@ struct Run {
     history: History,
     clock: Arc<SimClock>,
     trace: u64,
-}
-
-fn seeds() -> std::ops::Range<u64> {
-    let Ok(text) = std::env::var("OTTLA_SEEDS") else {
-        return 1..5;
-    };
-    let (first, end) = text.split_once("..").expect("OTTLA_SEEDS=FIRST..END");
-    first.parse().unwrap()..end.parse().unwrap()
 }
 
 /// Runs the workload once; `prepare` may break the disk first.
@@ -197,7 +192,7 @@ fn the_same_seed_is_the_same_run() {
 
 #[test]
 fn a_broker_killed_at_any_operation_loses_nothing_that_it_acknowledged() {
-    for seed in seeds() {
+    for seed in seeds(DEFAULT_SEEDS) {
         let run = run(seed, |_| {});
         assert!(run.points.len() > 200, "only {} points", run.points.len());
         let points = sample(&run);
@@ -219,7 +214,7 @@ fn a_broker_killed_at_any_operation_loses_nothing_that_it_acknowledged() {
 
 #[test]
 fn a_power_loss_at_any_operation_takes_nothing_that_was_synced_before_it_was_acknowledged() {
-    for seed in seeds() {
+    for seed in seeds(DEFAULT_SEEDS) {
         let run = run(seed, |_| {});
         for point in sample(&run) {
             for keep in [Keep::Synced, Keep::Names, Keep::Torn] {

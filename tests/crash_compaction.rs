@@ -9,13 +9,17 @@
     reason = "a test that cannot set its scene has failed"
 )]
 
+#[path = "common/crash.rs"]
+mod crash;
+
+use crash::{seeds, shown};
 use ottla::log::{
     Cleaning, CleaningLimits, CleanupPolicy, FirstBatch, Log, LogConfig, MapLimits, Opening,
     Progress, Replaced, Shutdown,
 };
 use ottla::record::{Batch, BatchBuilder, BatchOptions, Batches, DecodeLimits, NewRecord};
 use ottla::record::{Codec, Compression};
-use ottla::runtime::{Clock, Disk, Runtime, read_exact_at};
+use ottla::runtime::{Clock, Disk, Runtime};
 use ottla::sim::disk::Record;
 use ottla::sim::{self, Keep, Operation, SimClock, SimDisk, SimRng};
 use ottla::types::{LeaderEpoch, Offset, Timestamp, TopicName, TopicPartition};
@@ -25,6 +29,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 const DIR: &str = "/data/prices-0";
+const DEFAULT_SEEDS: std::ops::Range<u64> = 1..4;
 const STEPS: u32 = 60;
 const KEYS: u64 = 6;
 const DELETE_RETENTION_MS: i64 = 500;
@@ -408,24 +413,14 @@ fn read(log: &Log, from: Offset) -> Result<Vec<Batch>, String> {
     let slice = view
         .read(from, 2_000, view.log_end(), FirstBatch::Whole)
         .map_err(|error| format!("cannot read {from}: {error}"))?;
-    let mut bytes = vec![0; slice.bytes.len];
-    read_exact_at(&*slice.bytes.file, &mut bytes, slice.bytes.position)
-        .map_err(|error| format!("cannot read {from}: {error}"))?;
+    let bytes = (slice.bytes.read()).map_err(|error| format!("cannot read {from}: {error}"))?;
     let mut batches = Vec::new();
-    for batch in Batches::of(bytes.into()) {
+    for batch in Batches::of(bytes) {
         let batch = batch.map_err(|error| error.to_string())?;
         batch.check_crc().map_err(|error| error.to_string())?;
         batches.push(batch);
     }
     Ok(batches)
-}
-
-fn seeds() -> std::ops::Range<u64> {
-    let Ok(text) = std::env::var("OTTLA_SEEDS") else {
-        return 1..4;
-    };
-    let (first, end) = text.split_once("..").expect("OTTLA_SEEDS=FIRST..END");
-    first.parse().unwrap()..end.parse().unwrap()
 }
 
 /// Crashes at every operation of the run in every way; how often, and what was wrong.
@@ -448,16 +443,11 @@ fn enumerate(run: &Run, keeps: &[Keep]) -> (usize, Vec<String>) {
     (tried, all)
 }
 
-fn shown(violations: &[String]) -> String {
-    let first: Vec<&str> = violations.iter().take(20).map(String::as_str).collect();
-    format!("{} violations:\n{}", violations.len(), first.join("\n"))
-}
-
 #[test]
 fn a_cleaning_stopped_at_any_operation_loses_no_key_and_brings_none_back() {
     let mut tried = 0;
     let mut cleaning: BTreeMap<Operation, usize> = BTreeMap::new();
-    for seed in seeds() {
+    for seed in seeds(DEFAULT_SEEDS) {
         let run = run(seed, |_| {});
         for point in run.points.iter().filter(|point| point.model.is_cleaning) {
             *cleaning.entry(point.record.operation).or_default() += 1;

@@ -10,12 +10,11 @@ mod common;
 use bytes::Bytes;
 use common::client::{Client, batch, fetch_request, produce_request};
 use common::local::{End, Local};
+use ottla::metadata::ConfigKind;
 use ottla::protocol::messages::{
     CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
-    FetchResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
-    ProduceResponse, create_topics_request as create, delete_topics_request as delete,
-    incremental_alter_configs_request as alter,
-    produce_response::PartitionProduceResponse as Produced,
+    FetchResponse, ProduceResponse, create_topics_request as create,
+    delete_topics_request as delete, produce_response::PartitionProduceResponse as Produced,
 };
 use ottla::protocol::{ErrorCode, Text};
 use ottla::record::{
@@ -179,21 +178,9 @@ async fn records_may_be_as_old_and_as_early_as_the_topic_says() {
     }
 }
 
-async fn set(client: &mut Client<TcpStream>, key: &'static str, value: &'static str) {
-    let request = IncrementalAlterConfigsRequest {
-        resources: vec![alter::AlterConfigsResource {
-            resource_type: 2,
-            resource_name: TOPIC.into(),
-            configs: vec![alter::AlterableConfig {
-                name: key.into(),
-                config_operation: 0,
-                value: Some(value.into()),
-            }],
-        }],
-        validate_only: false,
-    };
-    let response: IncrementalAlterConfigsResponse = client.call(&request, 1).await.unwrap();
-    assert_eq!(response.responses[0].error_code, 0);
+async fn set(client: &mut Client<TcpStream>, key: &str, value: &str) {
+    let set = client.set_config(ConfigKind::Topic, TOPIC, key, Some(value));
+    set.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -246,9 +246,7 @@ mod tests {
         for (bytes, file) in reply.pieces() {
             out.extend_from_slice(bytes);
             if let Some(slice) = file {
-                let mut piece = vec![0; slice.len];
-                crate::runtime::read_exact_at(&*slice.file, &mut piece, slice.position).unwrap();
-                out.extend_from_slice(&piece);
+                out.extend_from_slice(&slice.read().unwrap());
             }
         }
         out

@@ -5,7 +5,6 @@ use crate::record::ValidBatch;
 use crate::replica::{
     self, AppendError, FirstBatch, Isolation, LogAppendError, Partition, Read, ReadOutcome,
 };
-use crate::runtime::read_exact_at;
 use crate::types::{LeaderEpoch, Offset};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -54,9 +53,7 @@ impl ShardLog for PartitionShard {
         else {
             return Ok(Bytes::new());
         };
-        let mut bytes = vec![0; slice.len];
-        read_exact_at(&*slice.file, &mut bytes, slice.position).map_err(|_| WriteError::Storage)?;
-        Ok(bytes.into())
+        slice.read().map_err(|_| WriteError::Storage)
     }
 
     fn append(&self, batch: ValidBatch) -> Result<Appended, WriteError> {

@@ -38,8 +38,8 @@ pub enum LoadError {
     NoSnapshot(Offset),
     #[error("snapshot {path}: {error}")]
     Snapshot { path: PathBuf, error: SnapshotError },
-    #[error("offset {offset}: {error}")]
-    Log { offset: Offset, error: ReplayError },
+    #[error("{0}")]
+    Log(#[from] BrokenRecords),
     #[error("the log cannot be read: {0}")]
     Read(io::Error),
     #[error("the log cannot be cut behind its snapshot: {0}")]
@@ -53,10 +53,18 @@ pub enum LoadError {
 pub enum SnapshotError {
     #[error("{0}")]
     Read(io::Error),
-    #[error("offset {offset}: {error}")]
-    Records { offset: Offset, error: ReplayError },
+    #[error("{0}")]
+    Records(#[from] BrokenRecords),
     #[error("it does not begin or not end as a snapshot does")]
     Incomplete,
+}
+
+/// A batch of metadata records that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("offset {offset}: {error}")]
+pub struct BrokenRecords {
+    pub offset: Offset,
+    pub error: ReplayError,
 }
 
 /// Why a batch of metadata records cannot be used.
@@ -72,8 +80,8 @@ pub enum ReplayError {
     Apply(#[from] ApplyError),
 }
 
-/// Folds the newest snapshot and what the log has behind it. A log that ends before its snapshot, or begins behind
-/// it, is started anew there, as `KafkaRaftLog` does.
+/// Folds the newest snapshot and what the log has behind it. A log that ends before its snapshot is
+/// started anew there, as `KafkaRaftLog` does; one that begins behind it is refused.
 pub(super) fn load(runtime: &Runtime, log: &mut Log) -> Result<MetadataImage, LoadError> {
     let mut replay = Replay::default();
     let snapshot = newest_snapshot(runtime, log.dir()).map_err(LoadError::Read)?;
@@ -130,20 +138,10 @@ fn newest_snapshot(runtime: &Runtime, dir: &Path) -> io::Result<Option<Snapshot>
 
 fn read_snapshot(runtime: &Runtime, path: &Path, replay: &mut Replay) -> Result<(), SnapshotError> {
     let bytes = runtime::read_whole(&*runtime.disk, path).map_err(SnapshotError::Read)?;
-    let (mut next, mut begins, mut ends) = (Offset::ZERO, false, false);
-    for (index, batch) in Batches::of(Bytes::from(bytes)).enumerate() {
-        let at = |error: ReplayError| SnapshotError::Records {
-            offset: next,
-            error,
-        };
-        let batch = batch.map_err(|error| at(error.into()))?;
-        replay.take_in(&batch).map_err(at)?;
-        next = batch.header().next_offset();
-        let kind = control_type(&batch);
-        begins |= index == 0 && kind == Some(ControlType::SnapshotHeader);
-        ends = kind == Some(ControlType::SnapshotFooter);
-    }
-    if begins && ends {
+    let batches = replay.take_in(bytes.into(), Offset::ZERO)?;
+    let ends = [batches.first(), batches.last()].map(|batch| control_type(batch?));
+    let of_a_snapshot = [ControlType::SnapshotHeader, ControlType::SnapshotFooter];
+    if ends == of_a_snapshot.map(Some) {
         Ok(())
     } else {
         Err(SnapshotError::Incomplete)
@@ -163,19 +161,11 @@ fn read_log(log: &Log, from: Offset, replay: &mut Replay) -> Result<(), LoadErro
         let slice = view
             .read(next, LOAD_BYTES, end, FirstBatch::Whole)
             .map_err(|error| LoadError::Read(io::Error::other(error.to_string())))?;
-        let slice = slice.bytes;
-        let mut bytes = vec![0; slice.len];
-        runtime::read_exact_at(&*slice.file, &mut bytes, slice.position)
-            .map_err(LoadError::Read)?;
-        for batch in Batches::of(Bytes::from(bytes)) {
-            let at = |error: ReplayError| LoadError::Log {
-                offset: next,
-                error,
-            };
-            let batch = batch.map_err(|error| at(error.into()))?;
-            replay.take_in(&batch).map_err(at)?;
-            next = batch.header().next_offset();
-        }
+        let bytes = slice.bytes.read().map_err(LoadError::Read)?;
+        let batches = replay.take_in(bytes, next)?;
+        next = batches
+            .last()
+            .map_or(next, |last| last.header().next_offset());
     }
     Ok(())
 }
@@ -189,7 +179,23 @@ struct Replay {
 }
 
 impl Replay {
-    fn take_in(&mut self, batch: &Batch) -> Result<(), ReplayError> {
+    /// Folds the batches of `bytes`, the first of which is at offset `next`, and gives them.
+    fn take_in(&mut self, bytes: Bytes, mut next: Offset) -> Result<Vec<Batch>, BrokenRecords> {
+        let mut batches = Vec::new();
+        for batch in Batches::of(bytes) {
+            let at = |error| BrokenRecords {
+                offset: next,
+                error,
+            };
+            let batch = batch.map_err(|error| at(error.into()))?;
+            self.fold(&batch).map_err(at)?;
+            next = batch.header().next_offset();
+            batches.push(batch);
+        }
+        Ok(batches)
+    }
+
+    fn fold(&mut self, batch: &Batch) -> Result<(), ReplayError> {
         batch.check_crc()?;
         if batch.header().attributes.is_control() {
             return Ok(());

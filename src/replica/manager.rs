@@ -346,8 +346,11 @@ impl Replicas {
                 error!(partition = %partition.name(), %error, "could not delete a log");
             }
         }
-        // A topic of the same name, made later, is not clean where this one was.
-        let _ = self.write_cleaned_ends();
+        let mut partitions = removed.partitions.iter().flatten();
+        if partitions.any(|partition| partition.view().cleaned_end().is_some()) {
+            // A topic of the same name, made later, is not clean where this one was.
+            let _ = self.write_cleaned_ends();
+        }
         info!(topic = %removed.name, "deleted");
     }
 

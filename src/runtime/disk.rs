@@ -2,6 +2,7 @@
 //! cached index page) is done where it is called, what is long goes through [`super::Tasks::blocking`].
 
 use crate::types::Timestamp;
+use bytes::Bytes;
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
@@ -110,6 +111,15 @@ pub struct FileSlice {
     pub file: Arc<dyn File>,
     pub position: u64,
     pub len: usize,
+}
+
+impl FileSlice {
+    /// Reads all of it.
+    pub fn read(&self) -> io::Result<Bytes> {
+        let mut bytes = vec![0; self.len];
+        read_exact_at(&*self.file, &mut bytes, self.position)?;
+        Ok(bytes.into())
+    }
 }
 
 impl std::fmt::Debug for FileSlice {

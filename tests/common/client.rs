@@ -2,11 +2,14 @@
 
 use super::frames;
 use bytes::{Bytes, BytesMut};
+use ottla::metadata::ConfigKind;
 use ottla::protocol::messages::{
     CreateTopicsRequest, CreateTopicsResponse, FetchRequest, FetchResponse, FindCoordinatorRequest,
-    FindCoordinatorResponse, InitProducerIdRequest, InitProducerIdResponse, OffsetCommitRequest,
-    OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse, ProduceRequest, ProduceResponse,
-    create_topics_request as create, fetch_request as fetch, offset_commit_request as commit,
+    FindCoordinatorResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    InitProducerIdRequest, InitProducerIdResponse, OffsetCommitRequest, OffsetCommitResponse,
+    OffsetFetchRequest, OffsetFetchResponse, ProduceRequest, ProduceResponse,
+    create_topics_request as create, fetch_request as fetch,
+    incremental_alter_configs_request as alter, offset_commit_request as commit,
     offset_fetch_request as committed, produce_request as produce,
 };
 use ottla::protocol::{ErrorCode, Message, Text};
@@ -103,6 +106,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         };
         let response: CreateTopicsResponse = self.call(&request, 7).await?;
         Ok(checked(response.topics[0].error_code, ()))
+    }
+
+    /// Sets a key of a resource, or takes it away; see [`ConfigKind`] for the kinds.
+    pub(crate) async fn set_config(
+        &mut self,
+        kind: ConfigKind,
+        name: &str,
+        key: &str,
+        value: Option<&str>,
+    ) -> Answer<()> {
+        const SET: i8 = 0;
+        const DELETE: i8 = 1;
+        let request = IncrementalAlterConfigsRequest {
+            resources: vec![alter::AlterConfigsResource {
+                resource_type: kind as i8,
+                resource_name: Text::copy(name),
+                configs: vec![alter::AlterableConfig {
+                    name: Text::copy(key),
+                    config_operation: if value.is_some() { SET } else { DELETE },
+                    value: value.map(Text::copy),
+                }],
+            }],
+            validate_only: false,
+        };
+        let response: IncrementalAlterConfigsResponse = self.call(&request, 1).await?;
+        Ok(checked(response.responses[0].error_code, ()))
     }
 
     /// Writes one batch; the offset of its first record.

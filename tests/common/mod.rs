@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 pub(crate) mod client;
+pub(crate) mod crash;
 pub(crate) mod frames;
 pub(crate) mod history;
 pub(crate) mod local;

@@ -4,7 +4,6 @@ use crate::model::{Entry, Model};
 use crate::workload::{self, DIR};
 use ottla::log::{ActiveProducer, Appended, EpochStart, FirstBatch, Log};
 use ottla::record::{Batches, DecodeLimits, ValidBatch, ZstdUse};
-use ottla::runtime::read_exact_at;
 use ottla::sim::disk::Record;
 use ottla::sim::{Keep, SimDisk};
 use ottla::types::{LeaderEpoch, Offset, Timestamp};
@@ -176,11 +175,9 @@ fn read(log: &Log, from: Offset) -> Result<Vec<Batch>, String> {
     let slice = view
         .read(from, 3_000, view.log_end(), FirstBatch::Whole)
         .map_err(|error| format!("cannot read {from}: {error}"))?;
-    let mut bytes = vec![0; slice.bytes.len];
-    read_exact_at(&*slice.bytes.file, &mut bytes, slice.bytes.position)
-        .map_err(|error| format!("cannot read {from}: {error}"))?;
+    let bytes = (slice.bytes.read()).map_err(|error| format!("cannot read {from}: {error}"))?;
     let mut batches = Vec::new();
-    for batch in Batches::of(bytes.into()) {
+    for batch in Batches::of(bytes) {
         let batch = batch.map_err(|error| format!("no batch at {from}: {error}"))?;
         batch
             .check_crc()

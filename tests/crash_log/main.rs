@@ -10,10 +10,13 @@
 )]
 
 mod check;
+#[path = "../common/crash.rs"]
+mod crash;
 mod model;
 mod workload;
 
 use check::{Found, violations};
+use crash::{seeds, shown};
 use ottla::log::Shutdown;
 use ottla::record::Batches;
 use ottla::sim::{Fault, Keep, Operation, SimDisk};
@@ -21,16 +24,9 @@ use rustix::io::Errno;
 use std::collections::BTreeMap;
 use workload::{DIR, Run};
 
+const DEFAULT_SEEDS: std::ops::Range<u64> = 1..3;
 /// Draws of what is kept, for each way that draws.
 const DRAWS: u64 = 2;
-
-fn seeds() -> std::ops::Range<u64> {
-    let Ok(text) = std::env::var("OTTLA_SEEDS") else {
-        return 1..3;
-    };
-    let (first, end) = text.split_once("..").expect("OTTLA_SEEDS=FIRST..END");
-    first.parse().unwrap()..end.parse().unwrap()
-}
 
 /// Crashes at every operation of the run in every way, and counts what was tried.
 fn enumerate(run: &Run, keeps: &[Keep]) -> (usize, Vec<String>) {
@@ -54,16 +50,11 @@ fn enumerate(run: &Run, keeps: &[Keep]) -> (usize, Vec<String>) {
     (tried, all)
 }
 
-fn shown(violations: &[String]) -> String {
-    let first: Vec<&str> = violations.iter().take(20).map(String::as_str).collect();
-    format!("{} violations:\n{}", violations.len(), first.join("\n"))
-}
-
 #[test]
 fn a_log_stopped_at_any_operation_keeps_its_promises() {
     let mut tried = 0;
     let mut kinds: BTreeMap<Operation, usize> = BTreeMap::new();
-    for seed in seeds() {
+    for seed in seeds(DEFAULT_SEEDS) {
         let run = workload::run(seed, |_| {});
         for point in &run.points {
             *kinds.entry(point.record.operation).or_default() += 1;
@@ -155,7 +146,7 @@ fn a_recovery_point_written_too_early_is_found() {
 
 #[test]
 fn a_log_whose_sync_failed_acknowledges_no_other_sync() {
-    for seed in seeds() {
+    for seed in seeds(DEFAULT_SEEDS) {
         for after in [0, 1, 3, 6] {
             let run = workload::run(seed, |disk| {
                 disk.fail(Fault {
@@ -175,7 +166,7 @@ fn a_log_whose_sync_failed_acknowledges_no_other_sync() {
 
 #[test]
 fn a_full_disk_stops_appends_and_nothing_else_until_there_is_space_again() {
-    for seed in seeds() {
+    for seed in seeds(DEFAULT_SEEDS) {
         let (disk, found) = workload::fill_the_disk(seed);
         assert!(found.is_empty(), "seed {seed}: {}", shown(&found));
         drop(disk);

@@ -220,9 +220,7 @@ pub(super) fn read_all(view: &LogView, from: i64) -> Vec<Batch> {
 }
 
 pub(super) fn bytes_of(slice: &LogSlice) -> Bytes {
-    let mut bytes = vec![0; slice.bytes.len];
-    read_exact_at(&*slice.bytes.file, &mut bytes, slice.bytes.position).unwrap();
-    bytes.into()
+    slice.bytes.read().unwrap()
 }
 
 pub(super) fn len_of(path: &Path) -> u64 {
