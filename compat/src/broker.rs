@@ -275,6 +275,31 @@ pub(crate) fn java_tool(home: &Path) -> Command {
     command
 }
 
+/// [`java_tool`] with these arguments, `input` on its standard input and its output in pipes; ended after `longest`.
+pub(crate) fn start_tool(
+    home: &Path,
+    longest: Duration,
+    args: &[&str],
+    dir: &Path,
+    input: &str,
+) -> Checked<Child> {
+    let java = java_tool(home);
+    let mut child = Command::new("timeout")
+        .arg(longest.as_secs().to_string())
+        .arg(java.get_program())
+        .args(java.get_args())
+        .args(args)
+        .current_dir(dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input.as_bytes())?;
+    }
+    Ok(child)
+}
+
 /// A JVM with Kafka's jars on its class path and its logs, from WARN, on standard error.
 pub(crate) fn java(home: &Path) -> Command {
     let mut command = Command::new("java");

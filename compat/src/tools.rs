@@ -4,11 +4,10 @@
 mod compaction;
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use crate::broker::java_tool;
+use crate::broker::start_tool;
 use crate::checks::{Checked, Checks, Failure};
 
 /// The name of the tools' section beside the clients.
@@ -44,7 +43,8 @@ struct Output {
     stderr: String,
 }
 
-const SECONDS_MAX: &str = "100";
+/// Longest that a tool may take.
+const LONGEST: Duration = Duration::from_secs(100);
 
 const fn serving(
     name: &'static str,
@@ -138,20 +138,8 @@ impl ToolRun {
     }
 
     fn run(&self, class: &str, args: &[&str], input: &str) -> Checked<Output> {
-        let java = java_tool(&self.home);
-        let mut child = Command::new("timeout")
-            .arg(SECONDS_MAX)
-            .arg(java.get_program())
-            .args(java.get_args())
-            .arg(class)
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(input.as_bytes())?;
-        }
+        let args = [&[class], args].concat();
+        let child = start_tool(&self.home, LONGEST, &args, Path::new("."), input)?;
         let output = child.wait_with_output()?;
         Ok(Output {
             code: output.status.code(),

@@ -129,3 +129,19 @@ export async function poll(request) {
   }
   return answer;
 }
+
+/** The number that a request's `acks` stand for. */
+export const acksOf = (config) => ({ 0: 0, 1: 1, all: -1 })[config.acks ?? "all"];
+
+/** Members of groups in clients with the interface of kafkajs. */
+export async function commit(request) {
+  const wanted = request.offsets.map(([topic, partition, offset]) => ({ topic, partition, offset: String(offset) }));
+  await members.get(request.member).consumer.commitOffsets(wanted);
+  return {};
+}
+
+export async function close(request) {
+  await members.get(request.member).consumer.disconnect();
+  members.delete(request.member);
+  return {};
+}

@@ -4,7 +4,7 @@
 
 import { promisify } from "node:util";
 import confluent from "@confluentinc/kafka-javascript";
-import { bootstrap, filled, members, namedLists, pairsOf, poll, record, sendAll, serve } from "./core.mjs";
+import { acksOf, bootstrap, close, commit, filled, members, namedLists, pairsOf, poll, record, sendAll, serve } from "./core.mjs";
 
 const { AdminClient, ConsumerGroupStates, KafkaConsumer, KafkaJS, OffsetSpec, Producer } = confluent;
 const { Kafka, logLevel } = KafkaJS;
@@ -68,7 +68,7 @@ async function offsets({ topic, partition, at }) {
 async function produce(request) {
   const { topic, config } = request;
   const settings = {
-    acks: { 0: 0, 1: 1, all: -1 }[config.acks ?? "all"],
+    acks: acksOf(config),
     compression: config.codec ?? "none",
     idempotent: config.idempotent ?? false,
   };
@@ -159,12 +159,6 @@ async function join(request) {
   return {};
 }
 
-async function commit(request) {
-  const wanted = request.offsets.map(([topic, partition, offset]) => ({ topic, partition, offset: String(offset) }));
-  await members.get(request.member).consumer.commitOffsets(wanted);
-  return {};
-}
-
 async function committed(request) {
   const wanted = request.partitions.map(([topic, partition]) => ({ topic, partition }));
   const found = await members.get(request.member).consumer.committed(wanted, CALL_MS);
@@ -173,12 +167,6 @@ async function committed(request) {
     return offset == null ? null : Number(offset);
   });
   return { offsets };
-}
-
-async function close(request) {
-  await members.get(request.member).consumer.disconnect();
-  members.delete(request.member);
-  return {};
 }
 
 /** The states' names as Kafka writes them: PREPARING_REBALANCE is PreparingRebalance. */

@@ -3,7 +3,7 @@
 import { randomUUID } from "node:crypto";
 import kafkajs from "kafkajs";
 import SnappyCodec from "kafkajs-snappy";
-import { bootstrap, filled, members, namedLists, pairsOf, poll, record, sendAll, serve } from "./core.mjs";
+import { acksOf, bootstrap, close, commit, filled, members, namedLists, pairsOf, poll, record, sendAll, serve } from "./core.mjs";
 
 const { AssignerProtocol, CompressionCodecs, CompressionTypes, ConfigResourceTypes } = kafkajs;
 const { Kafka, Partitioners, logLevel } = kafkajs;
@@ -77,7 +77,7 @@ async function produce(request) {
   const { topic, config } = request;
   const codecs = { gzip: CompressionTypes.GZIP, snappy: CompressionTypes.Snappy };
   const compression = codecs[config.codec] ?? CompressionTypes.None;
-  const acks = { 0: 0, 1: 1, all: -1 }[config.acks ?? "all"];
+  const acks = acksOf(config);
   const producer = kafka.producer({
     allowAutoTopicCreation: true,
     idempotent: config.idempotent ?? false,
@@ -177,12 +177,6 @@ async function join(request) {
   return {};
 }
 
-async function commit(request) {
-  const wanted = request.offsets.map(([topic, partition, offset]) => ({ topic, partition, offset: String(offset) }));
-  await members.get(request.member).consumer.commitOffsets(wanted);
-  return {};
-}
-
 async function committed(request) {
   const topics = [...new Set(request.partitions.map(([topic]) => topic))];
   const found = await admin.fetchOffsets({ groupId: request.group, topics });
@@ -192,12 +186,6 @@ async function committed(request) {
     return offset >= 0 ? offset : null;
   });
   return { offsets };
-}
-
-async function close(request) {
-  await members.get(request.member).consumer.disconnect();
-  members.delete(request.member);
-  return {};
 }
 
 async function describe_groups(request) {

@@ -2,7 +2,7 @@
 
 import { randomUUID } from "node:crypto";
 import { Admin, ConfigResourceTypes, Consumer, Producer } from "@platformatic/kafka";
-import { bootstrap, filled, members, poll, record, sendAll, serve } from "./core.mjs";
+import { acksOf, bootstrap, filled, members, poll, record, sendAll, serve } from "./core.mjs";
 
 const common = { clientId: "compat", bootstrapBrokers: [bootstrap], retries: 100, retryDelay: 200, metadataMaxAge: 1000 };
 const admin = new Admin({ ...common, retries: 3 });
@@ -68,7 +68,7 @@ const bytes = (text) => (text == null ? undefined : Buffer.from(text));
 async function produce(request) {
   const { topic, config } = request;
   const options = {
-    acks: { 0: 0, 1: 1, all: -1 }[config.acks ?? "all"],
+    acks: acksOf(config),
     compression: config.codec ?? "none",
     idempotent: config.idempotent ?? false,
   };

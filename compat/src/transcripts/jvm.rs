@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::broker::java_tool;
+use crate::broker::{java_tool, start_tool};
 use crate::checks::{Checked, Failure};
 use crate::driver::{Driver, DriverCommand, Reply};
 
@@ -91,22 +91,9 @@ impl Process {
         args: &[String],
         input: &str,
     ) -> Checked<Process> {
-        let java = java_tool(home);
-        let mut child = Command::new("timeout")
-            .arg(TOOL.as_secs().to_string())
-            .arg(java.get_program())
-            .args(java.get_args())
-            .arg("-Dlog4j2.level=OFF")
-            .arg(class)
-            .args(args)
-            .current_dir(dir)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(input.as_bytes())?;
-        }
+        let mut all = vec!["-Dlog4j2.level=OFF", class];
+        all.extend(args.iter().map(String::as_str));
+        let mut child = start_tool(home, TOOL, &all, dir, input)?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         Ok(Process {
             stdout: Printed::from(stdout),
