@@ -6,6 +6,7 @@ mod deletion;
 mod directories;
 mod manager;
 mod partition;
+mod reading;
 mod sessions;
 mod throttle;
 mod topic_config;
@@ -21,9 +22,10 @@ pub use deletion::{DeleteRecordsError, NewStart};
 pub use directories::{DirectoryContents, DirectoryState, MoveError};
 pub use manager::{LookupError, Replicas};
 pub use partition::{
-    AppendError, Durability, EpochError, Found, Isolation, Lookup, Partition, PartitionSettings,
-    ProduceError, ProduceFrom, Produced, Read, ReadError, ReadOutcome, StorageFailed, Writer,
+    AppendError, Durability, EpochError, Partition, PartitionSettings, ProduceError, ProduceFrom,
+    Produced, StorageFailed, Writer,
 };
+pub use reading::{Found, Isolation, Lookup, Read, ReadError, ReadOutcome};
 pub use sessions::{SessionError, SessionFetch, SessionRequest, Sessions, Told, TopicKey, Wanted};
 pub use upkeep::start_upkeep;
 pub use waiters::{Waiter, Waiters};
