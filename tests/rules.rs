@@ -1,4 +1,4 @@
-//! docs/rules.md names only tests that exist.
+//! docs/rules.md and docs/log-checklist.md name only tests that exist.
 #![expect(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -10,12 +10,8 @@ use std::path::Path;
 
 #[test]
 fn every_test_that_the_page_of_rules_names_exists() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut there = BTreeSet::new();
-    for folder in ["src", "tests"] {
-        collect(&root.join(folder), &mut there);
-    }
-    let page = std::fs::read_to_string(root.join("docs/rules.md")).unwrap();
+    let there = tests();
+    let page = page("rules.md");
     let mut named = 0;
     for row in page.lines().filter(|line| line.starts_with("| **")) {
         let (_, tests) = row.rsplit_once(" | ").unwrap();
@@ -27,7 +23,50 @@ fn every_test_that_the_page_of_rules_names_exists() {
     assert!(named > 40, "the table was not found: {named} names");
 }
 
-/// Names of test functions, and headings of scripts.
+#[test]
+fn every_scenario_of_the_logs_checklist_has_a_test_or_a_reason_why_not() {
+    let there = tests();
+    let page = page("log-checklist.md");
+    let mut classes = 0;
+    for class in page.split("\n## ").skip(1) {
+        classes += 1;
+        let (heading, rest) = class.split_once('\n').unwrap();
+        let (_, said) = heading.split_once(": ").unwrap();
+        let rows: Vec<&str> = (rest.lines())
+            .filter(|line| line.starts_with("| `"))
+            .collect();
+        assert_eq!(said, format!("{} scenarios", rows.len()), "{heading}");
+        for row in rows {
+            let (_, proof) = row.trim_end_matches(" |").rsplit_once(" | ").unwrap();
+            let reason = ["does not apply: ", "not yet: "];
+            if reason.iter().any(|start| proof.starts_with(start)) {
+                continue;
+            }
+            let names: Vec<&str> = proof.split('`').skip(1).step_by(2).collect();
+            assert!(!names.is_empty(), "neither a test nor a reason: {row}");
+            for name in names {
+                assert!(there.contains(name), "there is no test {name:?}");
+            }
+        }
+    }
+    assert!(classes > 0, "no class was found");
+}
+
+fn page(name: &str) -> String {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    std::fs::read_to_string(docs.join(name)).unwrap()
+}
+
+/// All tests: by name, and as `path::name`.
+fn tests() -> BTreeSet<String> {
+    let mut there = BTreeSet::new();
+    for folder in ["src", "tests"] {
+        collect(Path::new(folder), &mut there);
+    }
+    there
+}
+
+/// Names of test functions, and headings of scripts. Paths are relative to the crate, where tests run.
 fn collect(folder: &Path, names: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -48,7 +87,10 @@ fn collect(folder: &Path, names: &mut BTreeSet<String>) {
             let function = lines.next().unwrap_or_default();
             let name = function.trim_start_matches("async ").strip_prefix("fn ");
             let name = name.and_then(|rest| rest.split('(').next());
-            names.extend(name.map(str::to_owned));
+            if let Some(name) = name {
+                names.insert(format!("{}::{name}", path.display()));
+                names.insert(name.to_owned());
+            }
         }
     }
 }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 /// Offsets in a segment are kept relative to its base, in 31 bits.
-const RELATIVE_OFFSET_MAX: i64 = i32::MAX as i64;
+pub(super) const RELATIVE_OFFSET_MAX: i64 = i32::MAX as i64;
 
 /// Whether the broker stopped by itself the last time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

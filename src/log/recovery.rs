@@ -8,7 +8,7 @@ use super::crc_scan::{CrcScan, Step};
 use super::epochs::Epochs;
 use super::files;
 use super::index::AbortedEntry;
-use super::log::{Opening, Shutdown};
+use super::log::{Opening, RELATIVE_OFFSET_MAX, Shutdown};
 use super::producers::{Producers, snapshot};
 use super::scan::HeaderScan;
 use super::segment::{IndexLimits, Segment};
@@ -294,6 +294,18 @@ impl Loader<'_> {
                     segment.file.set_len(position)?;
                     self.recovered.bytes_cut += cut;
                     return Ok(cut);
+                }
+                Step::Batch { header, .. }
+                    if header.last_offset().0 - segment.base.0 > RELATIVE_OFFSET_MAX =>
+                {
+                    return Err(io::Error::new(
+                        io::ErrorKind::Unsupported,
+                        format!(
+                            "segment {} holds offsets too far from its base, as brokers before 2.0 could \
+                             leave them; Apache Kafka splits it when it starts",
+                            segment.base
+                        ),
+                    ));
                 }
                 Step::Batch { position, header } => {
                     *epoch = Some(header.leader_epoch);

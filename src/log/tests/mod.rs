@@ -5,6 +5,7 @@
 )]
 
 mod append;
+mod loading;
 mod manager;
 mod model;
 mod producers;
@@ -13,8 +14,10 @@ mod recovery;
 mod retention;
 
 use super::*;
+use crate::record::control::{EndMarker, TransactionResult, end_transaction};
 use crate::record::{
-    Batch, BatchBuilder, BatchOptions, Batches, NewRecord, ProducerStamp, ValidBatch, ZstdUse,
+    Batch, BatchBuilder, BatchOptions, Batches, NewRecord, ProducerStamp, TransactionVersion,
+    ValidBatch, ZstdUse,
 };
 use crate::runtime::{Open, Runtime, os, read_exact_at};
 use crate::types::{
@@ -181,6 +184,25 @@ pub(super) fn produced(id: i64, epoch: i16, sequence: i32, count: i64) -> ValidB
 
 pub(super) fn transactional(id: i64, epoch: i16, sequence: i32, count: i64) -> ValidBatch {
     from_client(&built(stamped(id, epoch, sequence, true), count, NOW))
+}
+
+/// The end of a producer's transaction, as a coordinator of transactions of version 1 writes it.
+pub(super) fn marker(
+    id: i64,
+    epoch: i16,
+    result: TransactionResult,
+    coordinator_epoch: i32,
+) -> ValidBatch {
+    end_transaction(
+        ProducerId(id),
+        ProducerEpoch(epoch),
+        EndMarker {
+            result,
+            coordinator_epoch,
+        },
+        TransactionVersion::V1,
+        NOW,
+    )
 }
 
 fn stamped(id: i64, epoch: i16, base_sequence: i32, transactional: bool) -> BatchOptions {

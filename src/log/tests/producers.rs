@@ -1,6 +1,4 @@
 use super::*;
-use crate::record::TransactionVersion;
-use crate::record::control::{EndMarker, TransactionResult, end_transaction};
 
 fn try_append(bed: &mut Bed, batch: ValidBatch) -> Result<Appended, ProducerError> {
     match bed.log.append_as_leader(batch, LeaderEpoch(0), NOW) {
@@ -8,19 +6,6 @@ fn try_append(bed: &mut Bed, batch: ValidBatch) -> Result<Appended, ProducerErro
         Err(AppendError::Producer(error)) => Err(error),
         Err(other) => panic!("{other}"),
     }
-}
-
-fn marker(id: i64, epoch: i16, result: TransactionResult, coordinator_epoch: i32) -> ValidBatch {
-    end_transaction(
-        ProducerId(id),
-        ProducerEpoch(epoch),
-        EndMarker {
-            result,
-            coordinator_epoch,
-        },
-        TransactionVersion::V1,
-        NOW,
-    )
 }
 
 #[test]
@@ -231,4 +216,262 @@ fn what_the_broker_writes_for_a_producer_is_judged_by_its_epoch_only() {
         try_append(&mut bed, offsets(1)),
         Err(ProducerError::Fenced { .. })
     ));
+}
+
+#[test]
+fn a_marker_alone_is_remembered_and_fences() {
+    let mut bed = Bed::small();
+    bed.append(marker(1, 2, TransactionResult::Commit, 0));
+    assert_eq!(
+        try_append(&mut bed, produced(1, 0, 0, 1)),
+        Err(ProducerError::Fenced { found: 0, last: 2 })
+    );
+    assert_eq!(
+        try_append(&mut bed, produced(1, 2, 17, 1)),
+        Err(ProducerError::OutOfOrderSequence {
+            found: 17,
+            last: -1
+        })
+    );
+    bed.append(produced(1, 2, 0, 1));
+}
+
+#[test]
+fn a_marker_of_a_greater_epoch_begins_the_sequences_anew() {
+    let mut bed = Bed::small();
+    bed.append(transactional(1, 0, 0, 2));
+    bed.append(marker(1, 1, TransactionResult::Abort, 0));
+    let known = bed.log.active_producers()[0];
+    assert_eq!((known.epoch.0, known.last_sequence), (1, -1));
+    assert_eq!(known.transaction_start, None);
+    assert_eq!(
+        try_append(&mut bed, transactional(1, 1, 2, 1)),
+        Err(ProducerError::OutOfOrderSequence { found: 2, last: -1 })
+    );
+    bed.append(transactional(1, 1, 0, 1));
+}
+
+#[test]
+fn a_batch_that_is_refused_changes_nothing_that_is_known_of_its_producer() {
+    let mut bed = Bed::small();
+    bed.append(produced(1, 3, 0, 2));
+    let before = bed.log.active_producers();
+    for refused in [
+        produced(1, 3, 9, 1),
+        produced(1, 2, 2, 1),
+        produced(1, 4, 1, 1),
+    ] {
+        assert!(try_append(&mut bed, refused).is_err());
+        assert_eq!(bed.log.active_producers(), before);
+    }
+}
+
+/// Batches as a leader stamped them, which a follower takes without judging them.
+fn replicated(bed: &mut Bed, mut batch: ValidBatch) {
+    batch.stamp(bed.log.log_end(), LeaderEpoch(0));
+    let bytes = batch.to_bytes();
+    (bed.log.append_as_follower(&bytes, LeaderEpoch(0), NOW)).unwrap();
+}
+
+#[test]
+fn a_follower_takes_sequences_and_epochs_as_they_come() {
+    let mut bed = Bed::small();
+    // Nothing is known of the producer, then there is a gap, then an older epoch and an older coordinator.
+    replicated(&mut bed, produced(1, 1, 16, 1));
+    replicated(&mut bed, produced(1, 1, 30, 2));
+    assert_eq!(bed.log.active_producers()[0].last_sequence, 31);
+    replicated(&mut bed, marker(1, 1, TransactionResult::Commit, 7));
+    replicated(&mut bed, produced(1, 0, 5, 1));
+    replicated(&mut bed, marker(1, 0, TransactionResult::Commit, 6));
+    let known = bed.log.active_producers()[0];
+    assert_eq!((known.epoch.0, known.coordinator_epoch), (0, 6));
+}
+
+#[test]
+fn sequences_of_one_batch_may_pass_the_largest_number() {
+    let mut bed = Bed::small();
+    replicated(&mut bed, produced(1, 0, i32::MAX - 10, 20));
+    assert_eq!(bed.log.active_producers()[0].last_sequence, 8);
+    assert!(matches!(
+        bed.append(produced(1, 0, i32::MAX - 10, 20)),
+        Appended::Duplicate { .. }
+    ));
+    bed.append(produced(1, 0, 9, 1));
+}
+
+#[test]
+fn of_several_transactions_the_earliest_that_is_open_or_not_replicated_holds_the_stable_offset() {
+    let mut bed = Bed::small();
+    bed.append(transactional(1, 0, 0, 1)); // 0
+    bed.append(transactional(2, 0, 0, 1)); // 1
+    bed.append(transactional(3, 0, 0, 1)); // 2
+    bed.append(marker(1, 0, TransactionResult::Commit, 0)); // 3
+    let undecided = |bed: &Bed| bed.log.first_undecided().map(|at| at.0);
+    let stable = |bed: &mut Bed, watermark| {
+        bed.log.advance_high_watermark(Offset(watermark));
+        bed.log.view().last_stable_offset().0
+    };
+    assert_eq!((undecided(&bed), stable(&mut bed, 3)), (Some(1), 0));
+    assert_eq!(stable(&mut bed, 4), 1);
+    bed.append(marker(3, 0, TransactionResult::Abort, 0)); // 4
+    assert_eq!((undecided(&bed), stable(&mut bed, 5)), (Some(1), 1));
+    bed.append(marker(2, 0, TransactionResult::Abort, 0)); // 5
+    assert_eq!((undecided(&bed), stable(&mut bed, 5)), (None, 1));
+    assert_eq!(stable(&mut bed, 6), 6);
+}
+
+#[test]
+fn a_marker_without_a_transaction_holds_nothing_and_is_in_no_index() {
+    let mut bed = Bed::small();
+    bed.append(marker(1, 0, TransactionResult::Abort, 0)); // 0
+    bed.append(transactional(1, 0, 0, 2)); // 1, 2
+    bed.append(marker(1, 0, TransactionResult::Abort, 0)); // 3
+    bed.append(marker(1, 0, TransactionResult::Abort, 0)); // 4
+    bed.log.advance_high_watermark(Offset(5));
+    let view = bed.log.view();
+    assert_eq!(view.last_stable_offset(), Offset(5));
+    let aborted = view.aborted_transactions(Offset(0), Offset(5)).unwrap();
+    assert_eq!(
+        aborted.iter().map(|txn| txn.first.0).collect::<Vec<_>>(),
+        [1]
+    );
+}
+
+#[test]
+fn the_newest_batch_and_the_open_transaction_survive_a_clean_stop() {
+    let mut bed = Bed::small();
+    bed.append(transactional(1, 0, 0, 1));
+    bed.append(transactional(1, 0, 1, 2));
+    bed.log.close().unwrap();
+    let mut bed = bed.reopen(Shutdown::Clean, 0);
+    let known = bed.log.active_producers()[0];
+    assert_eq!(known.transaction_start, Some(Offset(0)));
+    assert!(matches!(
+        bed.append(transactional(1, 0, 1, 2)),
+        Appended::Duplicate {
+            base: Offset(1),
+            last: Offset(2),
+            ..
+        }
+    ));
+    bed.append(transactional(1, 0, 3, 1));
+}
+
+#[test]
+fn what_is_known_of_coordinators_and_ended_transactions_survives_a_clean_stop() {
+    let mut bed = Bed::small();
+    bed.append(transactional(1, 0, 0, 1));
+    bed.append(marker(1, 0, TransactionResult::Commit, 3));
+    bed.append(marker(2, 0, TransactionResult::Abort, 3));
+    bed.log.close().unwrap();
+    let mut bed = bed.reopen(Shutdown::Clean, 0);
+    assert_eq!(bed.log.first_undecided(), None);
+    for id in [1, 2] {
+        assert_eq!(
+            try_append(&mut bed, marker(id, 0, TransactionResult::Commit, 2)),
+            Err(ProducerError::CoordinatorFenced { found: 2, last: 3 })
+        );
+    }
+}
+
+#[test]
+fn producers_that_expired_while_the_broker_was_down_are_forgotten() {
+    let mut bed = Bed::small();
+    bed.append(produced(1, 0, 0, 1));
+    bed.log.close().unwrap();
+    let mut bed = bed.reopen_with(Shutdown::Clean, |opening| {
+        opening.now = NOW.plus_ms(86_400_000);
+    });
+    assert!(bed.log.active_producers().is_empty());
+    // So any sequence number is as good as another.
+    bed.append(produced(1, 0, 5, 1));
+}
+
+#[test]
+fn a_truncation_goes_back_to_what_was_known_of_transactions_then() {
+    let mut bed = Bed::small();
+    bed.append(transactional(1, 0, 0, 1)); // 0
+    bed.log.roll(NOW).unwrap();
+    bed.append(marker(1, 0, TransactionResult::Commit, 0)); // 1
+    bed.log.roll(NOW).unwrap();
+    bed.append(produced(1, 0, 1, 1)); // 2
+    bed.log.truncate_to(Offset(2), NOW).unwrap();
+    assert_eq!(bed.log.first_undecided(), None);
+    bed.log.truncate_to(Offset(1), NOW).unwrap();
+    assert_eq!(bed.log.first_undecided(), Some(Offset(0)));
+    bed.log.truncate_to(Offset(0), NOW).unwrap();
+    assert_eq!(bed.log.first_undecided(), None);
+    assert!(bed.log.active_producers().is_empty());
+}
+
+#[test]
+fn a_log_that_begins_anew_knows_no_producer_and_keeps_no_snapshot() {
+    let mut bed = Bed::small();
+    bed.append(transactional(1, 0, 0, 1));
+    bed.log.roll(NOW).unwrap();
+    bed.log.restart_at(Offset(50), NOW).unwrap();
+    assert!(bed.log.active_producers().is_empty());
+    assert_eq!(bed.log.first_undecided(), None);
+    assert!(!bed.files().iter().any(|name| name.ends_with(".snapshot")));
+}
+
+#[test]
+fn snapshots_of_deleted_segments_go_with_them() {
+    let mut bed = Bed::small();
+    for sequence in 0..4 {
+        bed.append(produced(1, 0, sequence, 1));
+        bed.log.roll(NOW).unwrap();
+    }
+    bed.log.advance_high_watermark(Offset(4));
+    bed.log.set_log_start(Offset(3)).unwrap();
+    bed.log.delete_old_segments(NOW).unwrap();
+    let mut left = bed.files();
+    left.retain(|name| name.ends_with(".snapshot"));
+    assert_eq!(
+        left,
+        [
+            "00000000000000000003.snapshot",
+            "00000000000000000004.snapshot"
+        ]
+    );
+}
+
+#[test]
+fn a_snapshot_is_written_once_for_the_same_end() {
+    let mut bed = Bed::small();
+    bed.append(produced(1, 0, 0, 1));
+    bed.log.take_snapshot(Offset(1)).unwrap();
+    let path = bed.dir().join("00000000000000000001.snapshot");
+    std::fs::remove_file(&path).unwrap();
+    bed.log.take_snapshot(Offset(1)).unwrap();
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_snapshot_that_is_empty_cut_or_overwritten_gives_way_to_the_one_before() {
+    for broken in [&b""[..], &[0; 37], b"half"] {
+        let mut bed = Bed::small();
+        bed.append(produced(1, 0, 0, 1));
+        bed.log.roll(NOW).unwrap();
+        bed.append(produced(1, 0, 1, 1));
+        bed.log.close().unwrap();
+        let path = bed.dir().join("00000000000000000002.snapshot");
+        std::fs::write(&path, broken).unwrap();
+        let mut bed = bed.reopen(Shutdown::Clean, 0);
+        assert!(!path.exists());
+        assert!(matches!(
+            bed.append(produced(1, 0, 1, 1)),
+            Appended::Duplicate { .. }
+        ));
+    }
+}
+
+#[test]
+fn a_control_batch_that_compaction_emptied_begins_no_transaction() {
+    let mut bed = Bed::small();
+    let mut marker = marker(1, 0, TransactionResult::Commit, 0);
+    marker.stamp(Offset(0), LeaderEpoch(0));
+    let emptied = crate::record::emptied(marker.header());
+    (bed.log.append_as_follower(&emptied, LeaderEpoch(0), NOW)).unwrap();
+    assert_eq!(bed.log.first_undecided(), None);
 }
