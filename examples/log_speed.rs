@@ -14,7 +14,9 @@
 )]
 
 use bytes::Bytes;
-use ottla::log::{FirstBatch, Log, LogConfig, LogManager, ManagerOptions, Opening, Unformatted};
+use ottla::log::{
+    FirstBatch, Log, LogConfig, LogManager, ManagerOptions, Opening, Unformatted, Wanted,
+};
 use ottla::record::{BatchBuilder, BatchOptions, NewRecord, ValidBatch, ZstdUse};
 use ottla::runtime::{Runtime, os};
 use ottla::types::{LeaderEpoch, NodeId, Offset, Timestamp, TopicName, TopicPartition, Uuid};
@@ -171,7 +173,8 @@ async fn recovery(runtime: &Runtime, dir: &Path, gigabytes: f64) -> Result<(), B
     for number in 0..PARTITIONS {
         let partition = TopicPartition::new(TopicName::parse("speed")?, number);
         let id = Uuid::from_bytes([1; 16]);
-        let mut log = manager.create(partition, id, LogConfig::default(), &[], NOW)?;
+        let mut log =
+            manager.create(partition, id, LogConfig::default(), Wanted::default(), NOW)?;
         let mut written = 0;
         while (written as f64) < each {
             let valid = ValidBatch::parse(&bytes, &rules)?;

@@ -114,6 +114,11 @@ impl Monitor {
             offline(partitions),
         );
         gauge(
+            "kafka_log_logmanager_offlinelogdirectorycount",
+            "Log directories that have failed.",
+            self.replicas.offline_directory_count(),
+        );
+        gauge(
             "kafka_controller_kafkacontroller_globaltopiccount",
             "Topics of the cluster.",
             image.topic_count(),

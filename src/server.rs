@@ -25,6 +25,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tracing::info;
 
 /// Large requests held at a time when `queued.max.request.bytes` sets no limit.
@@ -63,6 +64,7 @@ pub struct Server {
     image: ImageHandle,
     meters: Arc<api::Meters>,
     epoch: BrokerEpoch,
+    fatal: oneshot::Receiver<String>,
 }
 
 /// Why a broker does not start. Nothing was written that the next start would stumble over.
@@ -140,6 +142,16 @@ impl Server {
         };
         http::serve(&self.runtime, listener, Arc::new(monitor));
         Ok(address)
+    }
+
+    /// Returns, with the reason, once the broker cannot go on: the log directory of the metadata has failed.
+    /// Whoever started it should stop it then, as `ottla run` does.
+    pub async fn failed(&mut self) -> String {
+        match (&mut self.fatal).await {
+            Ok(reason) => reason,
+            // The broker is stopping.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Stops cleanly: answers what is under way, closes the logs, and leaves word that the next
@@ -240,7 +252,7 @@ async fn start(config: Arc<BrokerConfig>, runtime: Runtime) -> Result<Server, St
         image: image.clone(),
         replicas: replicas.clone(),
         sessions: Arc::new(Sessions::new(config.fetch.session_slots as usize)),
-        controller,
+        controller: controller.clone(),
         producer_ids,
         creations,
         groups: groups.clone(),
@@ -257,6 +269,13 @@ async fn start(config: Arc<BrokerConfig>, runtime: Runtime) -> Result<Server, St
         acceptor.listen(name, listener);
     }
     acceptor.watch();
+    let fatal = controller::report_directories(
+        controller,
+        config.node_id,
+        replicas.clone(),
+        image.clone(),
+        &runtime,
+    );
     start_upkeep(replicas.clone(), &runtime, &config);
     start_cleaners(replicas.clone());
     Ok(Server {
@@ -270,6 +289,7 @@ async fn start(config: Arc<BrokerConfig>, runtime: Runtime) -> Result<Server, St
         image,
         meters,
         epoch,
+        fatal,
     })
 }
 

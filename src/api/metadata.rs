@@ -245,17 +245,17 @@ pub(super) fn leadership(
     }
 }
 
-/// Replicas on brokers that are not there for this listener.
+/// Replicas on brokers that are not there for this listener, or in directories that have failed.
 pub(super) fn offline(
     image: &MetadataImage,
     partition: &PartitionImage,
     listener: &str,
 ) -> Vec<i32> {
     let is_offline = |id: &&NodeId| {
-        !image
-            .brokers
-            .get(id)
-            .is_some_and(|b| !b.fenced && has_listener(b, listener))
+        !image.brokers.get(id).is_some_and(|b| {
+            let directory = partition.directory_of(**id);
+            !b.fenced && has_listener(b, listener) && b.has_online(directory)
+        })
     };
     partition
         .replicas

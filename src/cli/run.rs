@@ -70,7 +70,7 @@ async fn serve(
     // Before anything else: a stop that is asked for during the start must not be lost.
     let mut stop = Stop::watch().map_err(Failure::work)?;
     let listeners = config.listeners.clone();
-    let server = tokio::select! {
+    let mut server = tokio::select! {
         started = Server::start(config, runtime) => started.map_err(Failure::work)?,
         () = stop.asked() => return Ok(()),
     };
@@ -90,10 +90,13 @@ async fn serve(
     let bootstrap = bootstrap(&listeners, server.bootstrap());
     say_ready(&server, &bootstrap, http, lines)
         .map_err(|error| Failure::work(format!("cannot write to standard output: {error}")))?;
-    stop.asked().await;
+    let ended = tokio::select! {
+        () = stop.asked() => Ok(()),
+        reason = server.failed() => Err(Failure::work(reason)),
+    };
     info!("stopping; a second signal stops at once");
     tokio::select! {
-        () = server.stop() => Ok(()),
+        () = server.stop() => ended,
         () = stop.asked() => Err(Failure::work("stopped at once; the next start recovers the logs")),
     }
 }

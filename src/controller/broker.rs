@@ -1,7 +1,7 @@
 //! Brokers joining and leaving the cluster.
 
 use super::change::{Election, NextPartition};
-use super::placement;
+use super::{directories, placement};
 use crate::metadata::{EndpointImage, MetadataImage, MetadataRecord, SupportedFeature};
 use crate::protocol::messages::register_broker_record::{BrokerEndpoint, BrokerFeature};
 use crate::protocol::messages::{
@@ -32,11 +32,13 @@ pub struct Registration {
 pub struct NotRegistered(pub NodeId);
 
 /// Registered fenced, as Kafka does, and unfenced at once: nothing has to be caught up first. Partitions
-/// that have waited for the broker are led again.
+/// that have waited for the broker are led again; those in directories that it lacks are not. `unclean` says
+/// whether a topic may be led by replicas that are not in sync.
 pub(super) fn plan_registration(
     image: &MetadataImage,
     registration: &Registration,
     epoch: i64,
+    unclean: impl Fn(&str) -> bool,
 ) -> Vec<MetadataRecord> {
     let endpoint = |endpoint: &EndpointImage| BrokerEndpoint {
         name: endpoint.listener.clone().into(),
@@ -66,15 +68,20 @@ pub(super) fn plan_registration(
         fenced: -1,
         ..BrokerRegistrationChangeRecord::default()
     };
-    let mut records = vec![registered.into(), unfenced.into()];
-    let may_lead = |id| id == registration.id || placement::is_live(image, id);
-    for topic in image.topics() {
+    let mut records: Vec<MetadataRecord> = vec![registered.into(), unfenced.into()];
+    let mut after = image.clone();
+    for record in &records {
+        (after.apply(record)).expect("a registration contradicts nothing");
+    }
+    for topic in after.topics() {
         let waiting = topic.numbered().filter(|(_, now)| now.leader.is_none());
         records.extend(waiting.filter_map(|(number, now)| {
-            let record = NextPartition::of(now).record(topic.id, number, image, may_lead)?;
+            let may_lead = |id| placement::may_lead(&after, now, id);
+            let record = NextPartition::of(now).record(topic.id, number, &after, may_lead)?;
             Some(MetadataRecord::from(record))
         }));
     }
+    records.extend(directories::plan_unserved(&after, registration.id, unclean));
     records
 }
 
@@ -87,7 +94,6 @@ pub(super) fn plan_unregistration(
 ) -> Result<Vec<MetadataRecord>, NotRegistered> {
     let registered = image.brokers.get(&broker).ok_or(NotRegistered(broker))?;
     let mut records = Vec::new();
-    let may_lead = |id| id != broker && placement::is_live(image, id);
     for topic in image.topics() {
         let in_sync = topic
             .numbered()
@@ -103,6 +109,7 @@ pub(super) fn plan_unregistration(
                 },
                 ..NextPartition::of(now)
             };
+            let may_lead = |id| id != broker && placement::may_lead(image, now, id);
             let record = next.record(topic.id, number, image, may_lead)?;
             Some(MetadataRecord::from(record))
         }));
@@ -163,7 +170,7 @@ mod tests {
             brokers(&[]),
             &[(&[1], &[1], -1), (&[1, 2], &[2], -1), (&[2], &[2], 2)],
         );
-        let records = plan_registration(&image, &registration(1), 5);
+        let records = plan_registration(&image, &registration(1), 5, |_| false);
         let image = applied(&image, &records);
         let leader = |partition| image.partition("t", partition).unwrap().leader;
         assert_eq!(leader(0), Some(NodeId(1)));

@@ -97,7 +97,7 @@ fn record(
         election,
         ..NextPartition::of(now)
     };
-    let may_lead = |id| placement::is_live(image, id);
+    let may_lead = |id| placement::may_lead(image, now, id);
     Some(next.record(topic_id, partition, image, may_lead)?.into())
 }
 

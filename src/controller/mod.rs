@@ -9,6 +9,7 @@ mod broker;
 mod change;
 mod configs;
 mod creations;
+mod directories;
 mod elections;
 mod features;
 mod growth;
@@ -16,6 +17,7 @@ mod partitions;
 mod placement;
 mod producer_ids;
 mod reassignments;
+mod reports;
 mod topics;
 #[cfg(test)]
 mod world;
@@ -32,6 +34,7 @@ pub use growth::{GrowTopic, GrowTopicError};
 pub use partitions::new_leader_epochs;
 pub use producer_ids::{PRODUCER_ID_BLOCK, ProducerIds, ProducerIdsError};
 pub use reassignments::{Destination, FactorChange, Reassign, ReassignError};
+pub use reports::report_directories;
 pub use topics::{
     CreateTopic, CreateTopicError, CreatedTopic, DeleteTopicError, TopicDefaults, TopicRef,
 };
@@ -39,6 +42,7 @@ pub use topics::{
 use crate::config::{LiveConfig, TopicConfig};
 use crate::metadata::{ImageHandle, MetadataImage, MetadataRecord};
 use crate::quorum::{MetadataQuorum, QuorumError, QuorumStatus};
+use crate::replica::ReplicaPlace;
 use crate::runtime::Rng;
 use crate::types::{NodeId, Uuid};
 use std::sync::Arc;
@@ -161,8 +165,9 @@ impl Controller {
         let _deciding = self.deciding.lock().await;
         let epoch = self.quorum.end().get();
         let image = self.image.load();
-        self.append(broker::plan_registration(&image, &registration, epoch))
-            .await?;
+        let unclean = |topic: &str| self.may_be_led_uncleanly(&image, topic);
+        let records = broker::plan_registration(&image, &registration, epoch, unclean);
+        self.append(records).await?;
         Ok(BrokerEpoch(epoch))
     }
 
@@ -234,6 +239,32 @@ impl Controller {
                 records.extend(bootstrap::one_min_insync_replicas(image, &config));
             }
             outcome(planned)
+        })
+        .await
+    }
+
+    /// Notes where replicas of `broker` lie.
+    pub async fn assign_directories(
+        &self,
+        broker: NodeId,
+        places: &[ReplicaPlace],
+    ) -> Result<(), QuorumError> {
+        let plan = |image: &_| (directories::plan_assignments(image, broker, places), ());
+        self.decide(Mode::Apply, plan).await
+    }
+
+    /// Only the directories `online` of `broker` are left; what lay in others is led elsewhere or by nobody.
+    pub async fn directories_failed(
+        &self,
+        broker: NodeId,
+        online: &[Uuid],
+    ) -> Result<(), QuorumError> {
+        self.decide(Mode::Apply, |image| {
+            let unclean = |topic: &str| self.may_be_led_uncleanly(image, topic);
+            (
+                directories::plan_failure(image, broker, online, unclean),
+                (),
+            )
         })
         .await
     }

@@ -1,7 +1,7 @@
 //! Which brokers hold which replicas of a new topic.
 
 use crate::config::BrokerConfig;
-use crate::metadata::MetadataImage;
+use crate::metadata::{MetadataImage, PartitionImage};
 use crate::runtime::Rng;
 use crate::types::NodeId;
 
@@ -23,6 +23,16 @@ pub(super) fn is_live(image: &MetadataImage, id: NodeId) -> bool {
         .brokers
         .get(&id)
         .is_some_and(|broker| !broker.fenced && !broker.shutting_down)
+}
+
+/// Whether the broker may lead the partition: it is live, and so is the directory of its replica.
+pub(super) fn may_lead(image: &MetadataImage, partition: &PartitionImage, id: NodeId) -> bool {
+    let directory = partition.directory_of(id);
+    is_live(image, id)
+        && image
+            .brokers
+            .get(&id)
+            .is_some_and(|it| it.has_online(directory))
 }
 
 /// Brokers that may be given new replicas: the live ones, except `own` if all its log directories are

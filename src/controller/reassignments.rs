@@ -85,7 +85,7 @@ fn plan_one(
         Destination::Brokers(ids) => forward(image, now, ids, factor_change)?,
         Destination::Back => back(topic, wanted.partition, now, unclean)?,
     };
-    let may_lead = |id| placement::is_live(image, id);
+    let may_lead = |id| placement::may_lead(image, now, id);
     let record = next.record(topic.id, wanted.partition, image, may_lead);
     Ok(record.map(MetadataRecord::from))
 }

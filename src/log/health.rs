@@ -7,15 +7,25 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::Notify;
 
 /// One log directory's state, shared by all logs in it.
 #[derive(Debug, Default)]
 pub struct Health {
     failure: OnceLock<String>,
+    /// Told of a failure; the same for all directories of a broker.
+    failed: Arc<Notify>,
 }
 
 impl Health {
+    pub(super) fn telling(failed: Arc<Notify>) -> Health {
+        Health {
+            failure: OnceLock::new(),
+            failed,
+        }
+    }
+
     pub fn is_online(&self) -> bool {
         self.failure.get().is_none()
     }
@@ -25,10 +35,23 @@ impl Health {
         self.failure.get().map(String::as_str)
     }
 
+    /// As [`Health::fail`], unless the disk is only full: what was written before stands then, and the
+    /// next time works once there is room.
+    pub fn fail_unless_full(&self, dir: &Path, error: &io::Error) {
+        let is_full = matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+        );
+        if !is_full {
+            self.fail(dir, error);
+        }
+    }
+
     /// Takes the directory offline, for good: only a restart brings it back.
     pub fn fail(&self, dir: &Path, error: &io::Error) {
         if self.failure.set(error.to_string()).is_ok() {
             tracing::error!(dir = %dir.display(), %error, "log directory is offline");
+            self.failed.notify_one();
         }
     }
 }

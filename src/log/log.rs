@@ -435,6 +435,7 @@ impl Log {
         self.reserve(position, position + len as u64);
         if let Err(error) = self.active.file.write_at(parts, position) {
             self.torn = self.active.file.set_len(position).is_err();
+            self.judge(&error);
             return Err(error);
         }
         Ok(position)
@@ -530,7 +531,8 @@ impl Log {
         if !self.should_roll(header, size, now)? {
             return Ok(false);
         }
-        self.roll_at(header.base_offset, now)?;
+        let rolled = self.roll_at(header.base_offset, now);
+        rolled.inspect_err(|error| self.judge(error))?;
         Ok(true)
     }
 
@@ -654,6 +656,11 @@ impl Log {
         } else {
             Err(StorageError::Offline)
         }
+    }
+
+    /// A write that failed, but for want of space, is final for the log directory.
+    fn judge(&self, error: &io::Error) {
+        (self.shared.health).fail_unless_full(self.log_dir(), error);
     }
 
     pub(super) fn log_dir(&self) -> &Path {

@@ -46,7 +46,7 @@ pub use index::AbortedTransaction;
 pub use log::{Appended, FlushDue, Log, Opening, ReplicaAppended, Shutdown};
 pub use manager::{
     CreateError, LoadError, Loaded, LoadedLog, LogDirectory, LogManager, META_PROPERTIES,
-    ManagerError, ManagerOptions, MetaProperties, Unformatted,
+    ManagerError, ManagerOptions, MetaProperties, Unformatted, Wanted,
 };
 pub use producers::{ActiveProducer, ProducerError};
 pub use recovery::Recovered;

@@ -78,6 +78,7 @@ pub struct BrokerImage {
     pub rack: Option<String>,
     pub fenced: bool,
     pub shutting_down: bool,
+    /// Those of its log directories that work.
     pub directories: Vec<Uuid>,
 }
 
@@ -492,6 +493,28 @@ impl MetadataImage {
         let unknown = ApplyError::UnknownTopic(*id);
         let name = self.topic_names.get(id).ok_or(unknown.clone())?;
         self.topics.get_mut(name).map(Arc::make_mut).ok_or(unknown)
+    }
+}
+
+/// `DirectoryId.MIGRATING`: known to be placed, but not where.
+const MIGRATING: Uuid = Uuid::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+
+impl PartitionImage {
+    /// The directory that the replica on `broker` was last said to lie in; zero if nobody has said.
+    pub fn directory_of(&self, broker: NodeId) -> Uuid {
+        let mut placed = self.replicas.iter().zip(&self.directories);
+        let found = placed.find(|(replica, _)| **replica == broker);
+        found.map_or(Uuid::ZERO, |(_, directory)| *directory)
+    }
+}
+
+impl BrokerImage {
+    /// Whether the broker can serve a replica that lies in `directory` (`DirectoryId.isOnline`).
+    pub fn has_online(&self, directory: Uuid) -> bool {
+        directory.is_zero()
+            || directory == MIGRATING
+            || self.directories.is_empty()
+            || self.directories.contains(&directory)
     }
 }
 

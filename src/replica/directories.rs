@@ -1,10 +1,12 @@
 //! The log directories as administrators see them: how full they are and what lies in them.
 
 use super::manager::{LookupError, Replicas};
-use crate::metadata::ImageHandle;
+use super::partition::Partition;
+use crate::metadata::{ImageHandle, MetadataImage};
 use crate::runtime::Space;
-use crate::types::TopicPartition;
+use crate::types::{TopicPartition, Uuid};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// One entry of `log.dirs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +27,14 @@ pub struct DirectoryContents {
     pub partitions: Vec<(TopicPartition, u64)>,
 }
 
+/// A replica of this broker lies in a log directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplicaPlace {
+    pub topic_id: Uuid,
+    pub partition: i32,
+    pub directory: Uuid,
+}
+
 /// Why a partition is not moved to a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MoveError {
@@ -41,6 +51,60 @@ pub enum MoveError {
 }
 
 impl Replicas {
+    /// Ids of the log directories that work.
+    pub fn directory_ids(&self) -> Vec<Uuid> {
+        let online = self.logs().directories().iter().filter(|it| it.is_online());
+        online.map(|directory| directory.id()).collect()
+    }
+
+    /// Log directories of the configuration that do not work.
+    pub fn offline_directory_count(&self) -> usize {
+        self.configured_directories().len() - self.directory_ids().len()
+    }
+
+    /// Returns once something has changed in the log directories since the last time: one has failed, or
+    /// a replica lies elsewhere than the metadata says. For one caller.
+    pub async fn directories_changed(&self) {
+        tokio::select! {
+            () = self.logs().directory_failed() => {}
+            () = self.placed.notified() => {}
+        }
+    }
+
+    /// The replicas that do not lie where the metadata says.
+    pub fn misplaced(&self, image: &MetadataImage) -> Vec<ReplicaPlace> {
+        let place = |partition: Arc<Partition>| {
+            let topic_id = partition.topic_id();
+            let number = partition.name().partition;
+            let directory = self.directory_of(&partition)?;
+            let told = image.topic_by_id(&topic_id)?.partition(number)?;
+            (told.directory_of(self.node()) != directory).then_some(ReplicaPlace {
+                topic_id,
+                partition: number,
+                directory,
+            })
+        };
+        self.all().into_iter().filter_map(place).collect()
+    }
+
+    /// The directory that a partition lies in, online or not.
+    pub(super) fn directory_of(&self, partition: &Partition) -> Option<Uuid> {
+        let directory = self.logs().directory_of(partition.view());
+        directory.map(|directory| directory.id())
+    }
+
+    /// Why the broker cannot go on, if it cannot: the metadata, or everything, is lost to it.
+    pub fn fatal_failure(&self) -> Option<String> {
+        let metadata = self.logs().metadata_directory();
+        if let Some(failure) = metadata.failure() {
+            let path = metadata.path().display();
+            return Some(format!(
+                "the log directory of the metadata, {path}, has failed: {failure}"
+            ));
+        }
+        None
+    }
+
     /// Every log directory of the configuration. Blocks.
     pub fn describe_directories(&self) -> Vec<DirectoryState> {
         let mut partitions: Vec<_> = self.all();

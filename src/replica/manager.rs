@@ -4,7 +4,7 @@ use super::cleaner::CleanerState;
 use super::partition::{Partition, PartitionSettings};
 use super::topic_config::log_config;
 use crate::config::{CleanerConfig, LiveConfig, TopicConfig};
-use crate::log::{LoadError, Loaded, LoadedLog, LogConfig, LogManager, LogView};
+use crate::log::{LoadError, Loaded, LoadedLog, Log, LogConfig, LogManager, LogView, Wanted};
 use crate::metadata::{
     Delta, ImageHandle, MetadataImage, MetadataListener, PartitionImage, TopicImage,
 };
@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 /// The partitions that this broker keeps.
@@ -30,6 +31,8 @@ pub struct Replicas {
     /// The same for where logs are clean.
     writing_cleaned_ends: Mutex<()>,
     pub(super) cleaner: CleanerState,
+    /// Told when a partition lies elsewhere than the metadata says.
+    pub(super) placed: Notify,
 }
 
 #[derive(Default)]
@@ -77,6 +80,7 @@ impl Replicas {
             writing_log_starts: Mutex::default(),
             writing_cleaned_ends: Mutex::default(),
             cleaner: CleanerState::default(),
+            placed: Notify::new(),
         });
         let now = replicas.runtime.clock.wall();
         let config_of =
@@ -109,7 +113,7 @@ impl Replicas {
             }
         }
         for topic in image.topics() {
-            self.host(topic, image, &mut by_partition);
+            self.host(topic, image, Some(&mut by_partition));
         }
         // Partitions that are gone must be gone from there too, or new ones of the same name would begin
         // as clean up to an offset of the old ones.
@@ -182,6 +186,10 @@ impl Replicas {
         &self.runtime
     }
 
+    pub(super) fn node(&self) -> NodeId {
+        self.node
+    }
+
     pub(super) fn cleaner_config(&self) -> CleanerConfig {
         self.config.load().config.cleaner.clone()
     }
@@ -199,15 +207,6 @@ impl Replicas {
     pub(super) fn is_cordoned(&self, directory: &PathBuf) -> bool {
         let config = &self.config.load().config;
         config.directories.cordoned.contains(directory)
-    }
-
-    /// Ids of the data directories, for the broker's registration.
-    pub fn directory_ids(&self) -> Vec<Uuid> {
-        self.logs
-            .directories()
-            .iter()
-            .map(|directory| directory.id())
-            .collect()
     }
 
     /// Closes every log, writes the checkpoints, and marks the directories as cleanly shut down by the
@@ -248,14 +247,17 @@ impl Replicas {
         written.inspect_err(|error| error!(%error, "could not write where logs are clean"))
     }
 
-    /// Makes `topic` what the metadata says: new partitions get a log, leaders an epoch.
+    /// Makes `topic` what the metadata says: new partitions get a log, leaders an epoch. `loaded` is what
+    /// the start has found; later there is nothing to be found.
     fn host(
         &self,
         topic: &TopicImage,
         image: &MetadataImage,
-        loaded: &mut BTreeMap<TopicPartition, LoadedLog>,
+        mut loaded: Option<&mut BTreeMap<TopicPartition, LoadedLog>>,
     ) {
         let before = self.hosted.read().by_id.get(&topic.id).cloned();
+        let known_before = before.as_ref().map_or(0, |before| before.partitions.len());
+        let starts = loaded.is_some();
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for (number, state) in topic.numbered() {
             let name = TopicPartition::new(topic.name.clone(), number);
@@ -265,7 +267,21 @@ impl Replicas {
                     self.take_role(&partition, state);
                     Some(partition)
                 }
-                None => self.open_partition(name, topic.id, state, image, loaded),
+                None => {
+                    let found = loaded.as_mut().and_then(|loaded| loaded.remove(&name));
+                    let is_new = !starts && partitions.len() >= known_before;
+                    let config = self.log_config_of(image, &name.topic);
+                    let settings = PartitionSettings {
+                        name,
+                        topic_id: topic.id,
+                        config,
+                    };
+                    let log = match found {
+                        Some(found) => Some(found.log),
+                        None => self.create_log(&settings, state, is_new),
+                    };
+                    log.map(|log| self.open_partition(settings, log, state))
+                }
             });
         }
         let hosted = Arc::new(HostedTopic {
@@ -278,41 +294,58 @@ impl Replicas {
         all.by_id.insert(topic.id, hosted);
     }
 
-    fn open_partition(
+    /// An empty log for a replica of this broker, unless its records may lie where nobody can look.
+    fn create_log(
         &self,
-        name: TopicPartition,
-        id: Uuid,
+        settings: &PartitionSettings,
         state: &PartitionImage,
-        image: &MetadataImage,
-        loaded: &mut BTreeMap<TopicPartition, LoadedLog>,
-    ) -> Option<Arc<Partition>> {
+        is_new: bool,
+    ) -> Option<Log> {
+        let PartitionSettings {
+            name,
+            topic_id,
+            config,
+        } = settings;
         if !state.replicas.contains(&self.node) {
             return None;
         }
-        let config = self.log_config_of(image, &name.topic);
+        let assigned = state.directory_of(self.node);
+        if !self.may_be_empty(assigned, is_new) {
+            error!(partition = %name, directory = %assigned, "the log directory is offline; so is the partition");
+            return None;
+        }
+        let wanted = Wanted {
+            directory: assigned,
+            cordoned: &self.config.load().config.directories.cordoned,
+        };
         let now = self.runtime.clock.wall();
-        let log = match loaded.remove(&name) {
-            Some(loaded) => loaded.log,
-            None => {
-                let cordoned = &self.config.load().config.directories.cordoned;
-                let created = (self.logs).create(name.clone(), id, config.clone(), cordoned, now);
-                match created {
-                    Ok(log) => log,
-                    Err(error) => {
-                        error!(partition = %name, %error, "could not create a log; the partition is offline");
-                        return None;
-                    }
-                }
-            }
-        };
-        let settings = PartitionSettings {
-            name,
-            topic_id: id,
-            config,
-        };
+        let created = (self.logs).create(name.clone(), *topic_id, config.clone(), wanted, now);
+        created
+            .inspect_err(|error| {
+                error!(partition = %name, %error, "could not create a log; the partition is offline");
+            })
+            .ok()
+    }
+
+    /// Whether a partition without a log may begin with an empty one.
+    fn may_be_empty(&self, assigned: Uuid, is_new: bool) -> bool {
+        self.offline_directory_count() == 0
+            || self.directory_ids().contains(&assigned)
+            || (is_new && assigned.is_zero())
+    }
+
+    fn open_partition(
+        &self,
+        settings: PartitionSettings,
+        log: Log,
+        state: &PartitionImage,
+    ) -> Arc<Partition> {
         let partition = Partition::new(settings, log, &self.runtime);
         self.take_role(&partition, state);
-        Some(Arc::new(partition))
+        if self.directory_of(&partition) != Some(state.directory_of(self.node)) {
+            self.placed.notify_one();
+        }
+        Arc::new(partition)
     }
 
     fn take_role(&self, partition: &Partition, state: &PartitionImage) {
@@ -395,7 +428,7 @@ impl MetadataListener for Replicas {
         }
         for id in &delta.topics_changed {
             if let Some(topic) = image.topic_by_id(id) {
-                self.host(topic, image, &mut BTreeMap::new());
+                self.host(topic, image, None);
             }
         }
         for topic in self.reconfigured(delta) {

@@ -19,7 +19,7 @@ pub use crate::log::{
 };
 pub use cleaner::{CleanerFigures, start_cleaners};
 pub use deletion::{DeleteRecordsError, NewStart};
-pub use directories::{DirectoryContents, DirectoryState, MoveError};
+pub use directories::{DirectoryContents, DirectoryState, MoveError, ReplicaPlace};
 pub use manager::{LookupError, Replicas};
 pub use partition::{
     AppendError, Durability, EpochError, Partition, PartitionSettings, ProduceError, ProduceFrom,

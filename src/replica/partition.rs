@@ -210,7 +210,7 @@ impl Partition {
     }
 
     pub(super) fn is_offline(&self) -> bool {
-        self.state.offline.load(Ordering::Acquire)
+        self.state.offline.load(Ordering::Acquire) || !self.view.is_online()
     }
 
     /// Whether this broker leads the partition.

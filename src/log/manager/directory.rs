@@ -14,6 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use tokio::sync::Notify;
 
 const LOCK: &str = ".lock";
 const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
@@ -111,12 +112,13 @@ impl Claimed {
     }
 
     /// Formats the directory if it is not, and takes down the sign of a clean stop: from here on, a
-    /// crash is a crash.
+    /// crash is a crash. `failed` is told when the directory goes offline.
     pub(super) fn enter(
         self,
         runtime: &Runtime,
         cluster_id: &str,
         node_id: NodeId,
+        failed: &Arc<Notify>,
     ) -> Result<LogDirectory, ManagerError> {
         let disk = &*runtime.disk;
         let path = self.path;
@@ -144,7 +146,7 @@ impl Claimed {
         Ok(LogDirectory {
             path,
             id,
-            health: Arc::default(),
+            health: Arc::new(Health::telling(failed.clone())),
             shutdown: match clean {
                 Some(_) => Shutdown::Clean,
                 None => Shutdown::Unclean,
@@ -218,13 +220,8 @@ impl LogDirectory {
         if written.get(name) == Some(&text) {
             return Ok(());
         }
-        checkpoint::write(disk, &self.path.join(name), &text).inspect_err(|error| {
-            // A full disk is not a broken one: what was written before stands, and the next time works
-            // once there is room.
-            if error.kind() != io::ErrorKind::StorageFull {
-                self.health.fail(&self.path, error);
-            }
-        })?;
+        checkpoint::write(disk, &self.path.join(name), &text)
+            .inspect_err(|error| self.health.fail_unless_full(&self.path, error))?;
         written.insert(name, text);
         Ok(())
     }

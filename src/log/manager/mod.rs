@@ -27,6 +27,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use tokio::sync::Notify;
 
 /// The topic of the metadata log.
 const CLUSTER_METADATA: &str = "__cluster_metadata";
@@ -52,6 +53,15 @@ pub struct ManagerOptions {
     pub unformatted: Unformatted,
 }
 
+/// Where a new partition is to lie.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// In this one if it is online; if not, or if it is zero, in the online one that has the fewest.
+    pub directory: Uuid,
+    /// In none of these if it can be. Who assigned the partition may not have known that all are.
+    pub cordoned: &'a [PathBuf],
+}
+
 /// Holds the log directories: their locks, checkpoints and the sign of a clean stop.
 ///
 /// Owns no log: each belongs to its partition's owner, which hands [`LogView`]s back for checkpoints.
@@ -61,6 +71,8 @@ pub struct LogManager {
     metadata_dir: Arc<LogDirectory>,
     cluster_id: String,
     trash: Arc<Trash>,
+    /// Told when a directory goes offline.
+    failed: Arc<Notify>,
 }
 
 impl LogManager {
@@ -114,9 +126,10 @@ impl LogManager {
                 });
             }
         }
+        let failed = Arc::new(Notify::new());
         let mut directories: Vec<Arc<LogDirectory>> = Vec::new();
         for directory in claimed {
-            let entered = Arc::new(directory.enter(runtime, &cluster_id, node_id)?);
+            let entered = Arc::new(directory.enter(runtime, &cluster_id, node_id, &failed)?);
             if let Some(other) = directories.iter().find(|other| other.id == entered.id) {
                 return Err(ManagerError::SameDirectoryId {
                     one: other.path.clone(),
@@ -135,6 +148,7 @@ impl LogManager {
             metadata_dir,
             cluster_id,
             trash: Arc::default(),
+            failed,
         })
     }
 
@@ -146,6 +160,11 @@ impl LogManager {
     /// The directories that are in use; without those that the disk refused at start.
     pub fn directories(&self) -> &[Arc<LogDirectory>] {
         &self.directories
+    }
+
+    /// Returns once a directory has gone offline since the last time; for one caller.
+    pub async fn directory_failed(&self) {
+        self.failed.notified().await;
     }
 
     /// Where the metadata log lies.
@@ -185,21 +204,21 @@ impl LogManager {
         Log::open(&self.runtime, &path, opening)
     }
 
-    /// Creates a partition in the online directory that has the fewest, if it can be in none of
-    /// `cordoned`. Who assigned it may not have known that all are.
+    /// Creates a partition where `wanted` says.
     pub fn create(
         &self,
         partition: TopicPartition,
         topic_id: Uuid,
         config: LogConfig,
-        cordoned: &[PathBuf],
+        wanted: Wanted<'_>,
         now: Timestamp,
     ) -> Result<Log, CreateError> {
         let directory = (self.directories.iter())
             .filter(|directory| directory.is_online())
             .min_by_key(|directory| {
                 let partitions = directory.partitions.load(Ordering::Relaxed);
-                (cordoned.contains(&directory.path), partitions)
+                let is_cordoned = wanted.cordoned.contains(&directory.path);
+                (directory.id != wanted.directory, is_cordoned, partitions)
             })
             .ok_or(CreateError::AllOffline)?;
         let path = directory.path.join(partition.to_string());

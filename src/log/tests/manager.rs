@@ -30,7 +30,7 @@ fn numbered(number: i32) -> TopicPartition {
 
 fn create(manager: &LogManager, number: i32) -> Log {
     let config = LogConfig::default();
-    let created = manager.create(numbered(number), ID, config, &[], NOW);
+    let created = manager.create(numbered(number), ID, config, Wanted::default(), NOW);
     created.unwrap()
 }
 
