@@ -1,4 +1,4 @@
-//! Where `flush.messages` asks for it, an acknowledgement means that the batch is on disk.
+//! Where `flush.messages` asks for it, a batch is on disk before it is acknowledged and before anybody reads it.
 
 #![expect(
     clippy::unwrap_used,
@@ -6,11 +6,16 @@
 )]
 
 use bytes::Bytes;
+use ottla::coordinator::{Committed, ShardLog};
 use ottla::log::{Log, LogConfig, Opening};
-use ottla::record::{BatchBuilder, BatchOptions, NewRecord, ProducerStamp};
-use ottla::replica::{Durability, Partition, PartitionSettings, ProduceFrom, Writer};
+use ottla::node::PartitionShard;
+use ottla::record::{BatchBuilder, BatchOptions, Batches, NewRecord, ProducerStamp, ValidBatch};
+use ottla::replica::{
+    Durability, FirstBatch, Isolation, Lookup, Partition, PartitionSettings, ProduceFrom, Read,
+    ReadOutcome, Waiter, Writer,
+};
 use ottla::runtime::{Disk, Entry, File, Lock, Metadata, Open, Runtime, Space};
-use ottla::sim::{self, Keep, SimClock, SimDisk};
+use ottla::sim::{self, Fault, Keep, Operation, SimClock, SimDisk};
 use ottla::types::{
     LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, TopicName, TopicPartition, Uuid,
 };
@@ -22,9 +27,9 @@ use std::time::Duration;
 
 const DIR: &str = "/data/orders-0";
 
-fn opening() -> Opening {
+fn opening(flush_messages: i64) -> Opening {
     let config = LogConfig {
-        flush_messages: 1,
+        flush_messages,
         ..LogConfig::default()
     };
     let partition = TopicPartition::new(TopicName::parse("orders").unwrap(), 0);
@@ -44,7 +49,11 @@ fn runtime(disk: &SimDisk) -> Runtime {
 
 /// A partition of a topic with `flush.messages=1` that this broker leads.
 fn partition(runtime: &Runtime) -> Arc<Partition> {
-    let opening = opening();
+    flushing_every(1, runtime)
+}
+
+fn flushing_every(flush_messages: i64, runtime: &Runtime) -> Arc<Partition> {
+    let opening = opening(flush_messages);
     let settings = PartitionSettings {
         name: opening.partition.clone(),
         topic_id: Uuid::from_random([7; 16]).unwrap(),
@@ -67,6 +76,10 @@ fn produce(partition: &Arc<Partition>, sequence: i32) -> (Offset, Durability) {
 }
 
 fn batch(base_sequence: i32) -> Bytes {
+    new_batch(base_sequence).to_bytes()
+}
+
+fn new_batch(base_sequence: i32) -> ValidBatch {
     let mut builder = BatchBuilder::new(BatchOptions {
         producer: ProducerStamp {
             id: ProducerId(4),
@@ -80,40 +93,147 @@ fn batch(base_sequence: i32) -> Bytes {
         ..NewRecord::default()
     };
     builder.push(Timestamp(1_000), record);
-    builder.build().unwrap().to_bytes()
+    builder.build().unwrap()
+}
+
+/// The offset after the last record that a consumer is given.
+fn visible_end(partition: &Partition) -> Offset {
+    let read = Read {
+        from: Offset(0),
+        bytes_max: 1_000_000,
+        isolation: Isolation::ReadUncommitted,
+        first: FirstBatch::Whole,
+        last_fetched_epoch: -1,
+    };
+    let ReadOutcome::Records { slice, .. } = partition.read(&read).unwrap() else {
+        panic!("nothing diverges");
+    };
+    let bytes = slice.map_or(Bytes::new(), |slice| slice.read().unwrap());
+    let batches = Batches::of(bytes).map(|batch| batch.unwrap().header().next_offset());
+    batches.last().unwrap_or(Offset(0))
 }
 
 /// The log's end after a power loss.
 fn end_after_power_loss(disk: &SimDisk) -> Offset {
     let disk = disk.snapshot().crash(Keep::Synced, 1);
-    let (log, _) = Log::open(&runtime(&disk), Path::new(DIR), opening()).unwrap();
+    let (log, _) = Log::open(&runtime(&disk), Path::new(DIR), opening(1)).unwrap();
     log.log_end()
 }
 
-#[test]
-fn a_batch_survives_a_power_loss_once_its_sync_is_done() {
+const NEEDS_SYNC: Durability = Durability::NeedsSync(Offset(1));
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_survives_a_power_loss_once_its_sync_is_done() {
     let disk = new_disk();
     let partition = partition(&runtime(&disk));
-    assert_eq!(produce(&partition, 0), (Offset(0), Durability::NeedsFlush));
+    assert_eq!(produce(&partition, 0), (Offset(0), NEEDS_SYNC));
     assert_eq!(end_after_power_loss(&disk), Offset(0));
-    partition.flush().unwrap();
+    partition.synced(Offset(1)).await.unwrap();
     assert_eq!(end_after_power_loss(&disk), Offset(1));
 }
 
-#[test]
-fn a_retry_waits_for_the_sync_that_the_first_try_waits_for() {
+#[tokio::test(start_paused = true)]
+async fn a_retry_waits_for_the_sync_that_the_first_try_waits_for() {
     let disk = new_disk();
     let partition = partition(&runtime(&disk));
     produce(&partition, 0);
-    assert_eq!(produce(&partition, 0), (Offset(0), Durability::NeedsFlush));
-    partition.flush().unwrap();
+    assert_eq!(produce(&partition, 0), (Offset(0), NEEDS_SYNC));
+    partition.synced(Offset(1)).await.unwrap();
     assert_eq!(produce(&partition, 0), (Offset(0), Durability::AsWritten));
+}
+
+/// Consumers were shown what was appended; a power loss before the sync took it back from them.
+#[tokio::test(start_paused = true)]
+async fn nobody_reads_a_batch_before_it_is_on_disk() {
+    let disk = new_disk();
+    let partition = partition(&runtime(&disk));
+    for sequence in 0..3 {
+        produce(&partition, sequence);
+    }
+    let latest = |isolation| {
+        let found = partition.find_offset(Lookup::Latest, isolation).unwrap();
+        found.unwrap().offset
+    };
+    assert_eq!(visible_end(&partition), Offset(0));
+    assert_eq!(latest(Isolation::ReadUncommitted), Offset(0));
+    assert_eq!(latest(Isolation::ReadCommitted), Offset(0));
+    partition.synced(Offset(3)).await.unwrap();
+    assert_eq!(visible_end(&partition), Offset(3));
+    assert_eq!(latest(Isolation::ReadUncommitted), Offset(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_waits_is_woken_by_the_sync_and_not_by_the_append() {
+    let disk = new_disk();
+    let partition = partition(&runtime(&disk));
+    let waiter = Waiter::new(1);
+    partition.waiters().register(&waiter);
+    produce(&partition, 0);
+    let is_woken_within = |ms| {
+        let woken = tokio::time::timeout(Duration::from_millis(ms), waiter.woken());
+        async { woken.await.is_ok() }
+    };
+    assert!(!is_woken_within(0).await, "there is nothing to read yet");
+    assert!(is_woken_within(1_000).await);
+    assert_eq!(visible_end(&partition), Offset(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_a_larger_flush_messages_only_the_batch_that_reaches_it_is_held_back() {
+    let disk = new_disk();
+    let partition = flushing_every(3, &runtime(&disk));
+    let durability = [0, 1, 2].map(|sequence| produce(&partition, sequence).1);
+    let (written, third) = (Durability::AsWritten, Durability::NeedsSync(Offset(3)));
+    assert_eq!(durability, [written, written, third]);
+    assert_eq!(visible_end(&partition), Offset(2));
+    partition.synced(Offset(3)).await.unwrap();
+    assert_eq!(visible_end(&partition), Offset(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_failed_sync_the_batch_is_neither_acknowledged_nor_shown() {
+    let disk = new_disk();
+    let partition = partition(&runtime(&disk));
+    disk.fail(Fault {
+        on: Operation::Sync,
+        path: ".log",
+        after: 0,
+        times: 1,
+        error: rustix::io::Errno::IO,
+    });
+    produce(&partition, 0);
+    partition.synced(Offset(1)).await.unwrap_err();
+    assert_eq!(partition.high_watermark(), Offset(0));
+}
+
+/// A broker that was killed finds batches that only the page cache had, and must not show them as they are.
+#[tokio::test(start_paused = true)]
+async fn what_a_restart_finds_is_on_disk_before_it_is_shown() {
+    let disk = new_disk();
+    produce(&partition(&runtime(&disk)), 0);
+    let restarted = disk.snapshot().crash(Keep::Written, 1);
+    let partition = partition(&runtime(&restarted));
+    assert_eq!(visible_end(&partition), Offset(1));
+    assert_eq!(end_after_power_loss(&restarted), Offset(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coordinators_records_are_committed_once_they_are_on_disk() {
+    let disk = new_disk();
+    let shard = PartitionShard::new(partition(&runtime(&disk)));
+    shard.append(new_batch(0)).unwrap();
+    let Committed::Later(commit) = shard.committed(Offset(1)) else {
+        panic!("nothing was synced yet");
+    };
+    commit.await.unwrap();
+    assert_eq!(end_after_power_loss(&disk), Offset(1));
+    assert!(matches!(shard.committed(Offset(1)), Committed::Already));
 }
 
 /// The second sync has only bytes to write; the first is still busy with the directory that both batches
 /// need.
-#[test]
-fn a_sync_is_not_done_before_an_earlier_one_that_it_builds_on() {
+#[tokio::test]
+async fn a_sync_is_not_done_before_an_earlier_one_that_it_builds_on() {
     let disk = new_disk();
     let (reached, first_is_at_the_directory) = mpsc::channel();
     let slow = Arc::new(SlowDirectories {

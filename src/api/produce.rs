@@ -21,7 +21,8 @@ use crate::replica::{
     AppendError, Durability, LogAppendError, Partition, ProduceError, ProduceFrom, Produced,
     Replicas, Writer,
 };
-use crate::runtime::{Reply, Tasks};
+use crate::runtime::Reply;
+use crate::types::Offset;
 use std::sync::Arc;
 
 /// The one client that Kafka lets write to internal topics.
@@ -37,12 +38,14 @@ pub(super) struct Parts<'a> {
 /// What was done with a request's batches.
 struct Taken {
     response: ProduceResponse,
-    unflushed: Vec<Unflushed>,
+    unsynced: Vec<Unsynced>,
 }
 
 /// A batch that is acknowledged only from the disk (`flush.messages`), by its places in the response.
-struct Unflushed {
+struct Unsynced {
     partition: Arc<Partition>,
+    /// The offset after it.
+    end: Offset,
     topic: usize,
     place: usize,
 }
@@ -54,14 +57,11 @@ pub(super) fn serve(mut call: Call, reply: &mut Reply, parts: &Parts<'_>) -> Out
         Err(refusal) => return Outcome::Close(refusal),
     };
     let wants_answer = request.acks != 0;
-    let Taken {
-        response,
-        unflushed,
-    } = handle(request, &call.context, parts);
+    let Taken { response, unsynced } = handle(request, &call.context, parts);
     if wants_answer {
-        let answer = match unflushed.is_empty() {
+        let answer = match unsynced.is_empty() {
             true => Staged::Ready(response),
-            false => Staged::later(flushed(response, unflushed, parts.replicas.tasks().clone())),
+            false => Staged::later(synced(response, unsynced)),
         };
         return back.send(answer, reply);
     }
@@ -82,7 +82,7 @@ fn handle(request: ProduceRequest, context: &RequestContext, parts: &Parts<'_>) 
         image,
         meters,
     } = *parts;
-    let mut unflushed = Vec::new();
+    let mut unsynced = Vec::new();
     let from = ProduceFrom {
         writer: match context.client_id.as_deref() {
             Some(ADMIN_CLIENT_ID) => Writer::Admin,
@@ -115,9 +115,10 @@ fn handle(request: ProduceRequest, context: &RequestContext, parts: &Parts<'_>) 
                     match found {
                         Ok(partition) => {
                             let (response, durability) = append(&partition, data, from, meters);
-                            if durability == Durability::NeedsFlush {
-                                unflushed.push(Unflushed {
+                            if let Durability::NeedsSync(end) = durability {
+                                unsynced.push(Unsynced {
                                     partition,
+                                    end,
                                     topic: topic_place,
                                     place,
                                 });
@@ -138,26 +139,19 @@ fn handle(request: ProduceRequest, context: &RequestContext, parts: &Parts<'_>) 
         responses: responses.collect(),
         ..ProduceResponse::default()
     };
-    Taken {
-        response,
-        unflushed,
-    }
+    Taken { response, unsynced }
 }
 
 /// Answers once every batch that has to be is on the disk.
-async fn flushed(
-    mut response: ProduceResponse,
-    unflushed: Vec<Unflushed>,
-    tasks: Tasks,
-) -> ProduceResponse {
-    for Unflushed {
+async fn synced(mut response: ProduceResponse, unsynced: Vec<Unsynced>) -> ProduceResponse {
+    for Unsynced {
         partition,
+        end,
         topic,
         place,
-    } in unflushed
+    } in unsynced
     {
-        let flushed = tasks.blocking(move || partition.flush()).await;
-        if !matches!(flushed, Some(Ok(()))) {
+        if partition.synced(end).await.is_err() {
             let answer = &mut response.responses[topic].partition_responses[place];
             *answer = refused(answer.index, ErrorCode::KafkaStorageError, None);
         }

@@ -77,7 +77,7 @@ pub enum FlushDue {
     No,
     /// A segment was closed: it should reach the disk soon, in the background.
     Soon,
-    /// `flush.messages` was reached: the batch is not acknowledged before the sync.
+    /// `flush.messages` was reached: the batch is neither shown nor acknowledged before the sync.
     Now,
 }
 
@@ -96,7 +96,24 @@ pub enum Appended {
         base: Offset,
         last: Offset,
         timestamp: Timestamp,
+        /// Whether the first try still waits for its sync.
+        flush: FlushDue,
     },
+}
+
+impl Appended {
+    /// The offset after the batch.
+    pub fn end(&self) -> Offset {
+        match self {
+            Appended::Fresh { last, .. } | Appended::Duplicate { last, .. } => last.next(),
+        }
+    }
+
+    pub fn flush(&self) -> FlushDue {
+        match self {
+            Appended::Fresh { flush, .. } | Appended::Duplicate { flush, .. } => *flush,
+        }
+    }
 }
 
 /// The outcome of appending batches that another log has stamped.
@@ -312,10 +329,15 @@ impl Log {
             let verdict =
                 (self.producers).judge(batch.header(), batch.origin(), batch.end_marker())?;
             if let Verdict::Duplicate(known) = verdict {
+                let is_unsynced = known.last_offset >= self.recovery_point();
                 return Ok(Appended::Duplicate {
                     base: known.first_offset(),
                     last: known.last_offset,
                     timestamp: known.timestamp,
+                    flush: match is_unsynced && self.is_flush_due() {
+                        true => FlushDue::Now,
+                        false => FlushDue::No,
+                    },
                 });
             }
         }
@@ -481,9 +503,23 @@ impl Log {
         self.shared.log_end.store(end.0, Ordering::Release);
     }
 
+    /// Whether `flush.messages` records or more are not known to be on the disk.
+    pub fn is_flush_due(&self) -> bool {
+        self.log_end().0 - self.recovery_point().0 >= self.config.flush_messages
+    }
+
+    /// How far this copy may count as committed: to the log's end, but where a sync is due, only as far as
+    /// the last sync went. Otherwise consumers would read what a power loss takes back.
+    pub fn committable_end(&self) -> Offset {
+        if self.is_flush_due() {
+            self.recovery_point()
+        } else {
+            self.log_end()
+        }
+    }
+
     fn flush_due(&self, rolled: bool) -> FlushDue {
-        let unflushed = self.log_end().0 - self.recovery_point().0;
-        if unflushed >= self.config.flush_messages {
+        if self.is_flush_due() {
             FlushDue::Now
         } else if rolled {
             FlushDue::Soon

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
+use tokio::sync::Notify;
 use tracing::error;
 
 /// A partition with its log on this broker.
@@ -36,6 +37,10 @@ pub struct Partition {
     /// sync for many acknowledgements. Two at once would not do: each takes along what changed in the
     /// directory since the last, and the later would acknowledge what the earlier has not finished.
     flushing: Mutex<()>,
+    /// A sync in the background was asked for and has not begun: it will cover what is appended until then.
+    flush_asked: AtomicBool,
+    /// Told after each sync, and when there will be none any more.
+    synced: Notify,
 }
 
 /// What a partition is made of, beside its log.
@@ -98,8 +103,8 @@ pub struct Produced {
 pub enum Durability {
     /// Nothing: the operating system has it.
     AsWritten,
-    /// [`Partition::flush`]: the topic's `flush.messages` says so.
-    NeedsFlush,
+    /// A sync up to here, see [`Partition::synced`]: the topic's `flush.messages` says so.
+    NeedsSync(Offset),
 }
 
 /// Why a batch was not taken. Nothing of it was written.
@@ -139,8 +144,14 @@ impl Partition {
             topic_id,
             config,
         } = settings;
+        // What was recovered may be in the page cache only. If this fails, it is neither shown nor added to.
+        if log.is_flush_due()
+            && let Err(error) = log.flush()
+        {
+            error!(partition = %name, %error, "the log has failed");
+        }
         // The only replica is in sync by itself: all that it has is committed.
-        log.advance_high_watermark(log.log_end());
+        log.advance_high_watermark(log.committable_end());
         let view = log.view();
         Partition {
             name,
@@ -156,6 +167,8 @@ impl Partition {
             tasks: runtime.tasks.clone(),
             flushed_at: AtomicI64::new(runtime.clock.wall().get()),
             flushing: Mutex::new(()),
+            flush_asked: AtomicBool::new(false),
+            synced: Notify::new(),
         }
     }
 
@@ -290,33 +303,19 @@ impl Partition {
         }
         let records = u32::try_from(batch.header().records_count).unwrap_or(0);
         let appended = self.append_in_epoch(batch, self.leader_epoch())?;
-        let (base, log_append_time, flush) = match appended {
+        let (base, log_append_time) = match appended {
             Appended::Fresh {
                 base,
                 log_append_time,
-                flush,
                 ..
-            } => (base, log_append_time, flush),
-            // A retry of what is there: answered no sooner than the first time. Kafka gives the time of
-            // the batch here also where producers stamp it.
+            } => (base, log_append_time),
+            // Kafka gives the time of the batch here also where producers stamp it.
             Appended::Duplicate {
-                base,
-                last,
-                timestamp,
-            } => {
-                let recovery_point = self.view.recovery_point();
-                let unsynced = self.log_end().0 - recovery_point.0;
-                let is_due = unsynced >= self.config.load().flush_messages;
-                let flush = if recovery_point <= last && is_due {
-                    FlushDue::Now
-                } else {
-                    FlushDue::No
-                };
-                (base, Some(timestamp), flush)
-            }
+                base, timestamp, ..
+            } => (base, Some(timestamp)),
         };
-        let durability = match flush {
-            FlushDue::Now => Durability::NeedsFlush,
+        let durability = match appended.flush() {
+            FlushDue::Now => Durability::NeedsSync(appended.end()),
             FlushDue::No | FlushDue::Soon => Durability::AsWritten,
         };
         Ok(Produced {
@@ -347,23 +346,50 @@ impl Partition {
         let broken = Broken(&self.state.offline);
         let appended = log.append_as_leader(batch, epoch, now);
         if appended.is_ok() {
-            log.advance_high_watermark(log.log_end());
+            log.advance_high_watermark(log.committable_end());
         }
         broken.not();
         drop(guard);
         let appended = appended?;
-        if let Appended::Fresh { flush, .. } = appended {
-            self.waiters.appended(bytes);
-            if flush == FlushDue::Soon {
-                self.flush_soon();
+        match (&appended, appended.flush()) {
+            // Those who wait for it are woken after the sync.
+            (_, FlushDue::Now) => self.flush_soon(),
+            (Appended::Fresh { .. }, flush) => {
+                self.waiters.appended(bytes);
+                if flush == FlushDue::Soon {
+                    self.flush_soon();
+                }
             }
+            (Appended::Duplicate { .. }, _) => {}
         }
         Ok(appended)
     }
 
-    /// Brings the log to the disk. Blocks; a failure is final for the directory.
+    /// Waits until all below `end` is on the disk. Whatever needs a sync has asked for one when it was appended.
+    pub async fn synced(&self, end: Offset) -> Result<(), StorageFailed> {
+        loop {
+            // Hears of every sync from here on.
+            let next = self.synced.notified();
+            if self.view.recovery_point() >= end {
+                return Ok(());
+            }
+            if self.is_closed() {
+                return Err(StorageFailed::Storage);
+            }
+            next.await;
+        }
+    }
+
+    /// Brings the log to the disk, and shows what was held back until then. Blocks; a failure is final for
+    /// the directory.
     pub fn flush(&self) -> Result<(), StorageFailed> {
         let _flushing = self.flushing.lock();
+        let flushed = self.sync();
+        self.synced.notify_waiters();
+        flushed
+    }
+
+    fn sync(&self) -> Result<(), StorageFailed> {
         let begun = match self.log.lock().as_mut() {
             Some(log) => log.begin_flush(),
             None => return Ok(()),
@@ -375,20 +401,30 @@ impl Partition {
             Err(error) => return Err(self.failed(&error)),
         };
         let flushed = flushed.map_err(|error| self.failed(&error))?;
+        let mut is_more_visible = false;
         if let Some(log) = self.log.lock().as_mut() {
             log.finish_flush(flushed);
+            is_more_visible = log.advance_high_watermark(log.committable_end());
+        }
+        if is_more_visible {
+            self.waiters.wake_all();
         }
         self.flushed_at
             .store(self.clock.wall().get(), Ordering::Relaxed);
         Ok(())
     }
 
-    /// A segment was closed: it goes to the disk in the background, so that recovery begins after it.
+    /// Has the log brought to the disk in the background: one sync for all that is appended until it begins.
     fn flush_soon(self: &Arc<Partition>) {
-        let (partition, tasks) = (self.clone(), self.tasks.clone());
-        self.tasks.spawn(async move {
+        if self.flush_asked.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let partition = self.clone();
+        self.tasks.spawn_blocking(move || {
+            // Before the sync begins: what is appended from here on asks for another.
+            partition.flush_asked.swap(false, Ordering::AcqRel);
             // A failure has been logged, and has taken the directory offline.
-            let _ = tasks.blocking(move || partition.flush()).await;
+            let _ = partition.flush();
         });
     }
 
@@ -444,6 +480,7 @@ impl Partition {
         self.state.closed.store(true, Ordering::Release);
         let log = self.log.lock().take();
         self.waiters.wake_all();
+        self.synced.notify_waiters();
         log
     }
 

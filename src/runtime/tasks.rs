@@ -1,6 +1,7 @@
 //! Tasks that the broker starts, and their end.
 
 use std::future::Future;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -9,9 +10,13 @@ use tokio_util::task::TaskTracker;
 pub enum Blocking {
     /// On tokio's blocking threads.
     Threads,
-    /// Where it is called: the simulator's choice, so that one seed is one order of events.
+    /// Where it is called: the simulator's choice, so that one seed is one order of events. Nobody waits for
+    /// [`Tasks::spawn_blocking`], so that comes later, as if the disk took its time.
     Inline,
 }
+
+/// How much later the simulator does what was to be done beside everything else.
+const SIMULATED_DELAY: Duration = Duration::from_millis(2);
 
 /// Spawns tasks, tells them to stop, and waits until they have.
 #[derive(Clone)]
@@ -69,6 +74,17 @@ impl Tasks {
                 .track_future(tokio::task::spawn_blocking(work))
                 .await
                 .ok(),
+        }
+    }
+
+    /// Runs `work`, which may block, beside everything else.
+    pub fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) {
+        match self.blocking {
+            Blocking::Inline => self.spawn(async move {
+                tokio::time::sleep(SIMULATED_DELAY).await;
+                work();
+            }),
+            Blocking::Threads => drop(self.tracker.spawn_blocking(work)),
         }
     }
 

@@ -76,30 +76,25 @@ impl History {
     }
 
     /// Everything in `found` that breaks a promise; empty if all is well. `promise` says how much of
-    /// what was acknowledged to a topic's producers must have survived; `others` of committed offsets,
-    /// and of what consumers have read, which is not held back until it is synced.
+    /// what was acknowledged to a topic's producers, and of what consumers have read, must have survived;
+    /// `offsets` says the same of committed offsets.
     pub(crate) fn violations(
         &self,
         found: &Found,
         promise: impl Fn(&str) -> Promise,
-        others: Promise,
+        offsets: Promise,
     ) -> Vec<String> {
         let mut violations = Vec::new();
         for topic in self.topics.difference(&found.topics) {
             violations.push(format!("lost topic: {topic} was created"));
         }
         for (place, records) in &found.records {
-            let known = [
-                (
-                    "acknowledged",
-                    self.acknowledged.get(place),
-                    promise(&place.0),
-                ),
-                ("seen", self.seen.get(place), others),
-            ];
             self.check_order(place, records, &mut violations);
-            for (how, known, promise) in known {
-                if let Some(known) = known.filter(|_| promise == Promise::Acknowledged) {
+            if promise(&place.0) == Promise::Consistent {
+                continue;
+            }
+            for (how, known) in [("acknowledged", &self.acknowledged), ("seen", &self.seen)] {
+                if let Some(known) = known.get(place) {
                     check_kept(place, records, how, known, &mut violations);
                 }
             }
@@ -114,7 +109,7 @@ impl History {
         }
         for (key, acknowledged) in &self.commits_acknowledged {
             let committed = found.committed.get(key).copied().unwrap_or(-1);
-            if others == Promise::Acknowledged && committed < *acknowledged {
+            if offsets == Promise::Acknowledged && committed < *acknowledged {
                 violations.push(format!(
                     "offset went back: {key:?} was {acknowledged}, is {committed}"
                 ));
