@@ -21,6 +21,7 @@ if [ "$part" != rust ]; then
   need mvn maven
   need node nodejs
   need npm npm
+  need valgrind valgrind
   need pkg-config pkg-config
   python3 -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3 python3-venv)
   [ -e /usr/include/zlib.h ] || missing+=(zlib1g-dev)

@@ -1,5 +1,9 @@
 //! Record batches (magic 2): built once for sending, checked when they come back.
 
+use std::io::Write;
+
+use flate2::write::GzEncoder;
+
 use crate::wire::Fail;
 
 const HEADER_LEN: usize = 61;
@@ -7,29 +11,60 @@ const HEADER_LEN: usize = 61;
 const STAMPED_LEN: usize = 16;
 const CRC_END: usize = 21;
 
-/// A batch of `records` records with values of `value_len` bytes. The same seed gives the same bytes.
-pub(crate) fn build(records: usize, value_len: usize, seed: u64) -> Vec<u8> {
-    let mut chance = seed | 1;
-    let mut value = Vec::with_capacity(value_len + 8);
-    while value.len() < value_len {
-        chance ^= chance << 13;
-        chance ^= chance >> 7;
-        chance ^= chance << 17;
-        value.extend(chance.to_be_bytes());
-    }
-    value.truncate(value_len);
+/// How a batch is compressed.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Compression {
+    #[default]
+    None,
+    Gzip,
+    Lz4,
+    Zstd,
+}
 
+/// What is in a batch. The same contents give the same bytes, but for the time of building.
+pub(crate) struct Contents {
+    pub(crate) records: usize,
+    /// Bytes of a record's value.
+    pub(crate) value_len: usize,
+    pub(crate) seed: u64,
+    pub(crate) compression: Compression,
+    /// Whether the nth record has the key n.
+    pub(crate) keys: bool,
+}
+
+impl Contents {
+    /// Records of noise, neither keyed nor compressed.
+    pub(crate) fn plain(records: usize, value_len: usize, seed: u64) -> Contents {
+        Contents {
+            records,
+            value_len,
+            seed,
+            compression: Compression::None,
+            keys: false,
+        }
+    }
+}
+
+/// A batch as a producer sends it.
+pub(crate) fn build(contents: &Contents) -> Vec<u8> {
+    let records = compress(contents.compression, records(contents));
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |past| i64::try_from(past.as_millis()).unwrap_or(0));
-    let count = i32::try_from(records).expect("a batch holds few records");
-    let mut out = Vec::with_capacity(HEADER_LEN + records * (value_len + 16));
+    let count = i32::try_from(contents.records).expect("a batch holds few records");
+    let attributes: i16 = match contents.compression {
+        Compression::None => 0,
+        Compression::Gzip => 1,
+        Compression::Lz4 => 3,
+        Compression::Zstd => 4,
+    };
+    let mut out = Vec::with_capacity(HEADER_LEN + records.len());
     out.extend(0_i64.to_be_bytes()); // base offset
     out.extend(0_i32.to_be_bytes()); // length, below
     out.extend((-1_i32).to_be_bytes()); // leader epoch
     out.push(2);
     out.extend(0_u32.to_be_bytes()); // CRC, below
-    out.extend(0_i16.to_be_bytes()); // attributes
+    out.extend(attributes.to_be_bytes());
     out.extend((count - 1).to_be_bytes());
     out.extend(now.to_be_bytes());
     out.extend(now.to_be_bytes());
@@ -37,30 +72,82 @@ pub(crate) fn build(records: usize, value_len: usize, seed: u64) -> Vec<u8> {
     out.extend((-1_i16).to_be_bytes()); // producer epoch
     out.extend((-1_i32).to_be_bytes()); // base sequence
     out.extend(count.to_be_bytes());
-    let mut record = Vec::with_capacity(value_len + 16);
-    for delta in 0..i64::from(count) {
-        record.clear();
-        record.push(0); // attributes
-        varint(&mut record, 0); // timestamp delta
-        varint(&mut record, delta);
-        varint(&mut record, -1); // no key
-        varint(
-            &mut record,
-            i64::try_from(value_len).expect("values are small"),
-        );
-        record.extend(&value);
-        varint(&mut record, 0); // no headers
-        varint(
-            &mut out,
-            i64::try_from(record.len()).expect("records are small"),
-        );
-        out.extend(&record);
-    }
+    out.extend(records);
     let len = i32::try_from(out.len() - 12).expect("batches are below 2 GiB");
     out[8..12].copy_from_slice(&len.to_be_bytes());
     let crc = crc32c::crc32c(&out[CRC_END..]);
     out[17..21].copy_from_slice(&crc.to_be_bytes());
     out
+}
+
+fn records(contents: &Contents) -> Vec<u8> {
+    let mut chance = contents.seed | 1;
+    let noise = value(&mut chance, contents);
+    let mut out = Vec::with_capacity(contents.records * (contents.value_len + 16));
+    let mut record = Vec::with_capacity(contents.value_len + 24);
+    for nth in 0..contents.records {
+        let nth = i64::try_from(nth).expect("a batch holds few records");
+        record.clear();
+        record.push(0); // attributes
+        varint(&mut record, 0); // timestamp delta
+        varint(&mut record, nth);
+        if contents.keys {
+            varint(&mut record, 8);
+            record.extend(nth.to_be_bytes());
+        } else {
+            varint(&mut record, -1);
+        }
+        varint(&mut record, signed_len(contents.value_len));
+        if contents.compression == Compression::None {
+            record.extend(&noise);
+        } else {
+            record.extend(value(&mut chance, contents));
+        }
+        varint(&mut record, 0); // no headers
+        varint(&mut out, signed_len(record.len()));
+        out.extend(&record);
+    }
+    out
+}
+
+/// Noise; for compression words of sixteen letters out of 64, which shrink to a third or less.
+fn value(chance: &mut u64, contents: &Contents) -> Vec<u8> {
+    let mut value = Vec::with_capacity(contents.value_len + 16);
+    while value.len() < contents.value_len {
+        *chance ^= *chance << 13;
+        *chance ^= *chance >> 7;
+        *chance ^= *chance << 17;
+        if contents.compression == Compression::None {
+            value.extend(chance.to_be_bytes());
+        } else {
+            let word = (*chance % 64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            value.extend(format!("{word:016x}").into_bytes());
+        }
+    }
+    value.truncate(contents.value_len);
+    value
+}
+
+fn compress(compression: Compression, plain: Vec<u8>) -> Vec<u8> {
+    match compression {
+        Compression::None => plain,
+        Compression::Gzip => {
+            let mut out = GzEncoder::new(Vec::new(), flate2::Compression::default());
+            out.write_all(&plain).expect("memory takes everything");
+            out.finish().expect("memory takes everything")
+        }
+        Compression::Lz4 => {
+            let mut out = lz4_flex::frame::FrameEncoder::new(Vec::new());
+            out.write_all(&plain).expect("memory takes everything");
+            out.finish().expect("memory takes everything")
+        }
+        Compression::Zstd => zstd::encode_all(&plain[..], zstd::DEFAULT_COMPRESSION_LEVEL)
+            .expect("memory takes everything"),
+    }
+}
+
+fn signed_len(len: usize) -> i64 {
+    i64::try_from(len).expect("records are small")
 }
 
 fn varint(out: &mut Vec<u8>, value: i64) {
@@ -138,8 +225,8 @@ mod tests {
 
     #[test]
     fn a_built_batch_reads_back_and_a_changed_byte_is_found() {
-        let mut sent = build(3, 1000, 7);
-        sent.extend(build(2, 10, 7));
+        let mut sent = build(&Contents::plain(3, 1000, 7));
+        sent.extend(build(&Contents::plain(2, 10, 7)));
         let batches: Vec<_> = split(&sent)
             .map(|batch| (batch.base_offset, batch.records))
             .collect();
@@ -155,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_cut_batch_is_left_out() {
-        let sent = build(3, 100, 7);
+        let sent = build(&Contents::plain(3, 100, 7));
         assert_eq!(split(&sent[..sent.len() - 1]).count(), 0);
     }
 }

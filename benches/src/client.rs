@@ -3,11 +3,31 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use crate::wire::{self, Fail, HEAD_LEN, Reader, Writer};
 
 const TOPIC_ALREADY_EXISTS: i16 = 36;
+
+/// A configuration of a topic, written KEY=VALUE.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    pub(crate) key: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for Setting {
+    type Err = Fail;
+
+    fn from_str(text: &str) -> Result<Setting, Fail> {
+        let (key, value) = text.split_once('=').ok_or("wants KEY=VALUE")?;
+        Ok(Setting {
+            key: key.to_owned(),
+            value: value.to_owned(),
+        })
+    }
+}
 
 pub(crate) struct Client {
     stream: TcpStream,
@@ -63,14 +83,23 @@ impl Client {
 
     /// Creates the topic if it is missing and waits until every partition is served: Apache Kafka names a
     /// leader some time before that broker knows that it leads.
-    pub(crate) fn ensure_topic(&mut self, topic: &str, partitions: usize) -> Result<(), Fail> {
+    pub(crate) fn ensure_topic(
+        &mut self,
+        topic: &str,
+        partitions: usize,
+        configs: &[Setting],
+    ) -> Result<(), Fail> {
         let mut request = Writer::request(wire::CREATE_TOPICS, 4);
         request.count(1);
         request.string(topic);
         request.count(partitions);
         request.int16(1);
         request.count(0);
-        request.count(0);
+        request.count(configs.len());
+        for Setting { key, value } in configs {
+            request.string(key);
+            request.string(value);
+        }
         request.int32(30_000);
         request.int8(0);
         let mut body = Reader::new(self.call(request.finish())?);

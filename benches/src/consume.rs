@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::batch;
+use crate::batch::{self, Contents};
 use crate::client::{Client, partition_ids};
 use crate::process::{Meter, Work};
 use crate::produce::CONTENTS_SEED;
@@ -91,7 +91,11 @@ fn contents(sizes: &str) -> Result<Vec<u8>, Fail> {
         .split_once('x')
         .and_then(|(records, bytes)| Some((records.parse().ok()?, bytes.parse().ok()?)));
     let (records, bytes) = parsed.ok_or("--verify-contents wants RECORDSxBYTES")?;
-    Ok(batch::build(records, bytes, CONTENTS_SEED))
+    Ok(batch::build(&Contents::plain(
+        records,
+        bytes,
+        CONTENTS_SEED,
+    )))
 }
 
 fn read(

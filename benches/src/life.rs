@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::batch;
+use crate::batch::{self, Compression, Contents};
 use crate::client::{Client, partition_ids};
 use crate::process::{Broker, cpu_seconds, memory_mib, round};
 use crate::produce;
@@ -78,7 +78,7 @@ pub(crate) fn local(port: u16) -> SocketAddr {
 
 /// Process start to first acknowledged record, topic creation included, each time on an empty directory.
 pub(crate) fn start(options: &Options) -> Result<serde_json::Value, Fail> {
-    let batch = batch::build(1, 100, 1);
+    let batch = batch::build(&Contents::plain(1, 100, 1));
     let mut listening = Vec::new();
     let mut acknowledged = Vec::new();
     for round in 0..options.rounds {
@@ -109,7 +109,7 @@ pub(crate) fn start(options: &Options) -> Result<serde_json::Value, Fail> {
 /// Writes, kills with SIGKILL, starts again: how soon is a record acknowledged, on one and on all partitions?
 pub(crate) fn recover(options: &RecoverOptions) -> Result<serde_json::Value, Fail> {
     let life = &options.life;
-    let batch = batch::build(1, 100, 1);
+    let batch = batch::build(&Contents::plain(1, 100, 1));
     let mut first_ack = Vec::new();
     let mut all_acks = Vec::new();
     let mut lost = 0;
@@ -118,7 +118,7 @@ pub(crate) fn recover(options: &RecoverOptions) -> Result<serde_json::Value, Fai
         let port = life.port + round * 2;
         let mut broker = Broker::start(&life.command, &scratch.data(), port, &scratch.log())?;
         let mut client = connect(&mut broker, port, &scratch)?;
-        client.ensure_topic("bench", options.partitions)?;
+        client.ensure_topic("bench", options.partitions, &[])?;
         produce::send(
             &produce::Options {
                 bootstrap: local(port),
@@ -128,8 +128,11 @@ pub(crate) fn recover(options: &RecoverOptions) -> Result<serde_json::Value, Fai
                 partitions_per_request: 1,
                 connections: 2,
                 threads: 1,
+                topic_configs: Vec::new(),
                 record_size: 1024,
                 batch_records: 60,
+                compression: Compression::None,
+                keys: false,
                 records: options.bytes / 1024,
                 acks: -1,
                 depth: 4,
@@ -211,7 +214,18 @@ fn poll<T>(mut ready: impl FnMut() -> Result<Option<T>, Fail>, what: &str) -> Re
     Err(format!("no {what} after {PATIENCE:?}"))
 }
 
-fn millis(begin: Instant) -> f64 {
+/// Waits until a record written to partition 0 of a topic that exists is acknowledged.
+pub(crate) fn first_acknowledgement(port: u16, topic: &str) -> Result<(), Fail> {
+    let mut client = Client::connect(local(port))?;
+    let batch = batch::build(&Contents::plain(1, 100, 1));
+    poll(
+        || Ok(client.produce_one(topic, 0, &batch)?.ok()),
+        "an acknowledgement",
+    )?;
+    Ok(())
+}
+
+pub(crate) fn millis(begin: Instant) -> f64 {
     begin.elapsed().as_secs_f64() * 1e3
 }
 

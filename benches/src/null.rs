@@ -18,9 +18,6 @@ pub(crate) struct Options {
     /// Check the CRC of every batch and append it to a file per partition here
     #[arg(long)]
     pub(crate) store: Option<PathBuf>,
-    /// Partitions of every topic anyone asks about
-    #[arg(long, default_value_t = 1)]
-    pub(crate) partitions: usize,
 }
 
 struct Stored {
@@ -32,6 +29,8 @@ type Partition = Arc<Mutex<Stored>>;
 
 #[derive(Default)]
 struct Store {
+    /// How many partitions each topic was created with.
+    topics: Mutex<HashMap<String, usize>>,
     partitions: Mutex<HashMap<(String, i32), Partition>>,
 }
 
@@ -116,14 +115,31 @@ fn answer(frame: &[u8], options: &Options, store: &Store) -> Result<Vec<u8>, Fai
                 out.int16(max);
             }
         }
-        wire::METADATA => metadata(&mut body, &mut out, version, options)?,
+        wire::METADATA => metadata(&mut body, &mut out, version, options, store)?,
         wire::CREATE_TOPICS => {
             body.count()?;
+            let topic = body.string()?;
+            store.create(topic, body.count()?);
             out.int32(0);
             out.count(1);
-            out.string(body.string()?);
+            out.string(topic);
             out.int16(0);
             out.null_string();
+        }
+        wire::LIST_OFFSETS => {
+            body.int32()?;
+            body.count()?;
+            out.count(1);
+            out.string(body.string()?);
+            let partitions = body.count()?;
+            out.count(partitions);
+            for _ in 0..partitions {
+                out.int32(body.int32()?);
+                body.int64()?;
+                out.int16(0);
+                out.int64(-1);
+                out.int64(0);
+            }
         }
         wire::PRODUCE => {
             body.string()?;
@@ -167,6 +183,7 @@ fn metadata(
     out: &mut Writer,
     version: i16,
     options: &Options,
+    store: &Store,
 ) -> Result<(), Fail> {
     let mut topics = Vec::new();
     for _ in 0..body.count()? {
@@ -195,8 +212,9 @@ fn metadata(
         if version >= 1 {
             out.int8(0);
         }
-        out.count(options.partitions);
-        for partition in 0..options.partitions {
+        let partitions = store.partitions_of(topic);
+        out.count(partitions);
+        for partition in 0..partitions {
             out.int16(0);
             out.count(partition);
             out.int32(1);
@@ -210,6 +228,17 @@ fn metadata(
 }
 
 impl Store {
+    fn create(&self, topic: &str, partitions: usize) {
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        topics.insert(topic.to_owned(), partitions);
+    }
+
+    /// One, for a topic that nobody created.
+    fn partitions_of(&self, topic: &str) -> usize {
+        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        topics.get(topic).copied().unwrap_or(1)
+    }
+
     fn append(
         &self,
         directory: &std::path::Path,

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -91,6 +91,21 @@ impl Broker {
     /// Has it ended by itself?
     pub(crate) fn ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// SIGTERM to the whole group: waits for a proper end.
+    pub(crate) fn stop(&mut self) -> Result<(), Fail> {
+        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process_group(group, Signal::TERM);
+        }
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !self.ended() {
+            if Instant::now() > deadline {
+                return Err("the broker did not stop within a minute".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
     }
 
     /// SIGKILL to the whole group, and waits.

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{Timespec, epoll};
 
-use crate::batch;
-use crate::client::{Client, partition_ids};
+use crate::batch::{self, Compression, Contents};
+use crate::client::{Client, Setting, partition_ids};
 use crate::histogram::Histogram;
 use crate::process::{Meter, Work, round};
 use crate::wire::{self, Fail, HEAD_LEN};
@@ -30,6 +30,9 @@ pub(crate) struct Options {
     pub(crate) topic: String,
     #[arg(long, default_value_t = 1)]
     pub(crate) partitions: usize,
+    /// KEY=VALUE the topic is made with; may be repeated
+    #[arg(long = "topic-config")]
+    pub(crate) topic_configs: Vec<Setting>,
     /// Partitions written by one request
     #[arg(long, default_value_t = 1)]
     pub(crate) partitions_per_request: usize,
@@ -43,6 +46,12 @@ pub(crate) struct Options {
     /// Records in a batch
     #[arg(long, default_value_t = 60)]
     pub(crate) batch_records: usize,
+    /// How batches are compressed, once and before they are sent; values are words then, not noise
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) compression: Compression,
+    /// Every record has a key, of as many as a batch has records
+    #[arg(long)]
+    pub(crate) keys: bool,
     /// Records to send in all
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) records: u64,
@@ -61,7 +70,11 @@ pub(crate) const CONTENTS_SEED: u64 = 0x6f74_746c_6121;
 
 /// Prepares the topic, sends, and gives the figures.
 pub(crate) fn run(options: &Options) -> Result<serde_json::Value, Fail> {
-    Client::connect(options.bootstrap)?.ensure_topic(&options.topic, options.partitions)?;
+    Client::connect(options.bootstrap)?.ensure_topic(
+        &options.topic,
+        options.partitions,
+        &options.topic_configs,
+    )?;
     let meter = Meter::start(options.pid);
     let start = Instant::now();
     let (latencies, work) = send(options, start)?;
@@ -121,7 +134,11 @@ pub(crate) fn send(options: &Options, start: Instant) -> Result<(Histogram, Work
 
 /// One frame per group of partitions, all with the same batch.
 fn frames(options: &Options) -> Vec<Vec<u8>> {
-    let batch = batch::build(options.batch_records, options.record_size, CONTENTS_SEED);
+    let batch = batch::build(&Contents {
+        compression: options.compression,
+        keys: options.keys,
+        ..Contents::plain(options.batch_records, options.record_size, CONTENTS_SEED)
+    });
     partition_ids(options.partitions)
         .chunks(options.partitions_per_request.max(1))
         .map(|group| wire::produce(&options.topic, group, options.acks, &batch))

@@ -15,7 +15,7 @@ pub(crate) fn run(options: &produce::Options) -> Result<serde_json::Value, Fail>
         return Err("tail wants one partition, one connection and a rate".to_owned());
     }
     let mut client = Client::connect(options.bootstrap)?;
-    client.ensure_topic(&options.topic, 1)?;
+    client.ensure_topic(&options.topic, 1, &options.topic_configs)?;
     let first = client.offsets(&options.topic, 1, -1)?[&0];
     let batch = i64::try_from(options.batch_records).map_err(|error| error.to_string())?;
     let end = first

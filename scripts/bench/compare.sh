@@ -11,5 +11,7 @@ mkdir -p target/bench/runs
 exec target/release/ottla-bench compare \
   --broker "Kafka=scripts/bench/kafka.sh target/compat/kafka %d %p" \
   --broker "Ottla=target/release/ottla run --listen 127.0.0.1:%p --data %d" \
+  --produce-only "floor=target/release/ottla-bench null --listen 127.0.0.1:%p --store %d" \
+  --produce-only "null=target/release/ottla-bench null --listen 127.0.0.1:%p" \
   --perf "$perf" --binary Ottla=target/release/ottla --touch-mib 3072 \
   --scratch target/bench/runs --out target/bench/figures.json --document docs/performance.md "$@"

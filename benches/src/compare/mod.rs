@@ -3,6 +3,7 @@
 //! A fresh process on a fresh directory for every figure; the order of the brokers turns round with each
 //! round (A B, B A, …), so that a machine that becomes slower does not favour one.
 
+mod measures;
 mod rdkafka;
 mod table;
 mod workloads;
@@ -21,6 +22,9 @@ pub(crate) struct Options {
     /// NAME=COMMAND with %d for the data directory and %p for the port; the first is the reference
     #[arg(long = "broker", required = true)]
     brokers: Vec<String>,
+    /// NAME=COMMAND of a broker that only takes part where nothing but Produce is asked (`ottla-bench null`)
+    #[arg(long = "produce-only")]
+    produce_only: Vec<String>,
     /// librdkafka's rdkafka_performance (scripts/bench/rdkafka.sh builds it)
     #[arg(long)]
     perf: Option<PathBuf>,
@@ -59,6 +63,7 @@ struct Entry {
     name: String,
     command: String,
     warm_up: u64,
+    produce_only: bool,
 }
 
 /// What a workload gets: a warm broker, or only the means to start one.
@@ -70,10 +75,13 @@ pub(crate) struct Bench<'a> {
 
 pub(crate) fn run(options: &Options) -> Result<(), Fail> {
     let mut entries = Vec::new();
-    for (nth, broker) in options.brokers.iter().enumerate() {
-        let (name, command) = broker
-            .split_once('=')
-            .ok_or("--broker wants NAME=COMMAND")?;
+    for (nth, broker) in options
+        .brokers
+        .iter()
+        .chain(&options.produce_only)
+        .enumerate()
+    {
+        let (name, command) = (broker.split_once('=')).ok_or("a broker is NAME=COMMAND")?;
         let warm_up = if nth == 0 {
             options.reference_warm_up
         } else {
@@ -83,17 +91,18 @@ pub(crate) fn run(options: &Options) -> Result<(), Fail> {
             name: name.to_owned(),
             command: command.to_owned(),
             warm_up,
+            produce_only: nth >= options.brokers.len(),
         });
     }
     let mut results = Results::new(entries.iter().map(|entry| entry.name.clone()).collect());
     let mut port = options.port;
     for workload in chosen(options)? {
         for nth in 0..options.rounds {
-            let order: Vec<&Entry> = if nth % 2 == 0 {
-                entries.iter().collect()
-            } else {
-                entries.iter().rev().collect()
-            };
+            let able = |entry: &&Entry| workload.only_produces || !entry.produce_only;
+            let mut order: Vec<&Entry> = entries.iter().filter(able).collect();
+            if nth % 2 == 1 {
+                order.reverse();
+            }
             for entry in order {
                 port += 4;
                 let bench = Bench {
@@ -157,14 +166,20 @@ impl Bench<'_> {
             &self.options.scratch,
             &format!("{}-{}", self.entry.name, self.port),
         )?;
+        let broker = self.start_on(&scratch)?;
+        Ok((scratch, broker))
+    }
+
+    /// Starts the broker on a directory and waits until it accepts.
+    fn start_on(&self, scratch: &Scratch) -> Result<Broker, Fail> {
         let mut broker = Broker::start(
             &self.entry.command,
             &scratch.data(),
             self.port,
             &scratch.log(),
         )?;
-        life::connect(&mut broker, self.port, &scratch)?;
-        Ok((scratch, broker))
+        life::connect(&mut broker, self.port, scratch)?;
+        Ok(broker)
     }
 }
 

@@ -66,7 +66,11 @@ pub(crate) fn run(options: &Options) -> Result<Value, Fail> {
     let scratch = Scratch::new(&options.scratch, "stress")?;
     let (data, log) = (scratch.data(), scratch.log());
     let mut broker = Broker::start(&options.command, &data, options.port, &log)?;
-    life::connect(&mut broker, options.port, &scratch)?.ensure_topic(TOPIC, TOPIC_PARTITIONS)?;
+    life::connect(&mut broker, options.port, &scratch)?.ensure_topic(
+        TOPIC,
+        TOPIC_PARTITIONS,
+        &[],
+    )?;
     let stress = Stress {
         address: local(options.port),
         pid: broker.pid(),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Stress;
 use super::connections::{kib_each, per};
-use crate::batch;
+use crate::batch::{self, Contents};
 use crate::client::Client;
 use crate::process::round;
 use crate::wire::Fail;
@@ -22,10 +22,10 @@ pub(super) fn many(stress: &Stress, topics: usize) -> Result<Value, Fail> {
     let names: Vec<String> = (0..topics).map(|n| format!("many-{n}")).collect();
     let created = Instant::now();
     for topic in &names {
-        client.ensure_topic(topic, TOPIC_PARTITIONS)?;
+        client.ensure_topic(topic, TOPIC_PARTITIONS, &[])?;
     }
     let created = created.elapsed().as_secs_f64();
-    let record = batch::build(1, 100, 0);
+    let record = batch::build(&Contents::plain(1, 100, 0));
     let written = Instant::now();
     for topic in &names {
         for partition in crate::client::partition_ids(TOPIC_PARTITIONS) {
