@@ -29,7 +29,8 @@ pub struct EpochEnd {
 /// ```
 ///
 /// The file is written when the log is flushed or closed. An entry that a crash loses is found again in
-/// the batches after the recovery point, which all carry their epoch.
+/// the batches after the recovery point, which all carry their epoch. The file has no checksum: if it does
+/// not end with the epoch of the last batch, the epochs are read from all batches.
 #[derive(Debug, Default)]
 pub(super) struct Epochs {
     entries: Vec<EpochStart>,
@@ -44,12 +45,10 @@ impl Epochs {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Epochs::default()),
             Err(error) => return Err(error),
         };
-        let mut epochs = Epochs::default();
-        for entry in parse(&bytes).unwrap_or_default() {
-            epochs.assign(entry.epoch, entry.start);
-        }
-        epochs.unsaved = false;
-        Ok(epochs)
+        Ok(Epochs {
+            entries: parse(&bytes).unwrap_or_default(),
+            unsaved: false,
+        })
     }
 
     pub(super) fn latest(&self) -> Option<EpochStart> {
@@ -167,7 +166,10 @@ fn parse(bytes: &[u8]) -> Option<Vec<EpochStart>> {
             })
         })
         .collect();
-    (entries.len() == count).then_some(entries)
+    let grow = (entries.windows(2))
+        .all(|pair| matches!(pair, [a, b] if a.epoch < b.epoch && a.start < b.start));
+    let is_sane = |entry: &EpochStart| entry.epoch.0 >= 0 && entry.start >= Offset::ZERO;
+    (entries.len() == count && grow && entries.iter().all(is_sane)).then_some(entries)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::runtime::{Disk, Open};
 use crate::types::{Offset, TopicName, TopicPartition, Uuid};
+use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,11 @@ const DIR_NAME_LEN_MAX: usize = 255;
 /// `<20-digit offset><suffix>`.
 pub(super) fn named(dir: &Path, offset: Offset, suffix: &str) -> PathBuf {
     dir.join(format!("{:020}{suffix}", offset.0))
+}
+
+/// Whether `names` has the file that [`named`] names.
+pub(super) fn is_among(names: &BTreeSet<String>, offset: Offset, suffix: &str) -> bool {
+    names.contains(&format!("{:020}{suffix}", offset.0))
 }
 
 /// `path` with one of the endings that files have in passing.

@@ -495,7 +495,9 @@ impl Log {
     }
 
     pub(super) fn publish_unstable(&self) {
-        let first = (self.producers.first_unstable()).map_or(NO_UNSTABLE, |first| first.0);
+        // DeleteRecords may have taken the first batches of an open transaction.
+        let first = (self.producers.first_unstable())
+            .map_or(NO_UNSTABLE, |first| first.max(self.log_start()).0);
         self.shared.first_unstable.store(first, Ordering::Release);
     }
 

@@ -17,6 +17,7 @@ mod files;
 mod flush;
 mod health;
 mod index;
+mod interrupted;
 #[expect(clippy::module_inception, reason = "the log's own log")]
 mod log;
 mod manager;

@@ -8,9 +8,10 @@ use super::crc_scan::{CrcScan, Step};
 use super::epochs::Epochs;
 use super::files;
 use super::index::AbortedEntry;
+use super::interrupted;
 use super::log::{Opening, RELATIVE_OFFSET_MAX, Shutdown};
 use super::producers::{Producers, snapshot};
-use super::scan::HeaderScan;
+use super::scan::{HeaderScan, is_data_error};
 use super::segment::{IndexLimits, Segment};
 use super::space::may_be_reserved;
 use super::view::{floor, read_batch};
@@ -47,7 +48,7 @@ pub(super) struct Loaded {
 }
 
 pub(super) fn load(disk: &Arc<dyn Disk>, dir: &Path, opening: &Opening) -> io::Result<Loaded> {
-    let names = finish_interrupted(&**disk, dir)?;
+    let names = interrupted::finish(&**disk, dir)?;
     let mut loader = Loader {
         disk,
         dir,
@@ -57,14 +58,16 @@ pub(super) fn load(disk: &Arc<dyn Disk>, dir: &Path, opening: &Opening) -> io::R
             file_bytes: opening.config.segment_index_bytes,
         },
         epochs: Epochs::load(&**disk, dir)?,
+        last_epoch: None,
         recovered: Recovered::default(),
     };
     let mut segments = loader.open_segments(&names)?;
     let mut producers = loader.check_segments(&mut segments, &names)?;
     let mut log_end = segments.last().map_or(opening.log_start, |last| last.end());
-    if log_end < opening.log_start {
+    let log_start = loader.believed_start(&segments);
+    if log_end < log_start {
         tracing::warn!(
-            partition = %opening.partition, log_end = log_end.0, log_start = opening.log_start.0,
+            partition = %opening.partition, log_end = log_end.0, log_start = log_start.0,
             "the log ends before its start; its segments are removed"
         );
         for segment in segments.drain(..) {
@@ -78,13 +81,14 @@ pub(super) fn load(disk: &Arc<dyn Disk>, dir: &Path, opening: &Opening) -> io::R
         log_end = opening.log_start;
     }
     let first = segments.first().map_or(Offset::ZERO, |first| first.base);
-    let log_start = opening.log_start.max(first);
+    let log_start = log_start.max(first);
     prune_snapshots(&**disk, dir, &names, &segments, log_end)?;
     let (producers, snapshot_at) = match producers {
         Some(known) => known,
         None => loader.trusted_producers(&segments, &names, log_start, log_end)?,
     };
     loader.epochs.truncate_end(log_end);
+    loader.mend_epochs(&segments)?;
     loader.epochs.truncate_start(log_start);
     Ok(Loaded {
         segments,
@@ -110,6 +114,8 @@ struct Loader<'a> {
     opening: &'a Opening,
     limits: IndexLimits,
     epochs: Epochs,
+    /// Of the last batch, if its segment was trusted.
+    last_epoch: Option<LeaderEpoch>,
     recovered: Recovered,
 }
 
@@ -123,12 +129,30 @@ impl Loader<'_> {
             let file = self
                 .disk
                 .open(&files::named(self.dir, base, files::LOG), Open::Write)?;
-            let has_txn_index = has(names, base, files::TXN_INDEX);
+            let has_txn_index = files::is_among(names, base, files::TXN_INDEX);
             let segment = Segment::new(self.disk, self.dir, base, file, has_txn_index)?;
             segments.push(Arc::new(segment));
         }
         segments.sort_by_key(|segment| segment.base);
         Ok(segments)
+    }
+
+    /// The log's start as its checkpoint says, unless that lies beyond the end of a log that was closed and
+    /// found whole: no log is like that, so the checkpoint, which has no checksum, is broken. The log is
+    /// not given up for it.
+    fn believed_start(&self, segments: &[Arc<Segment>]) -> Offset {
+        let start = self.opening.log_start;
+        let is_whole = self.opening.shutdown == Shutdown::Clean && self.recovered.bytes_cut == 0;
+        match segments.last() {
+            Some(last) if is_whole && last.end() < start => {
+                tracing::warn!(
+                    partition = %self.opening.partition, log_end = last.end().0, log_start = start.0,
+                    "the checkpoint of the log's start lies beyond the log's end and is not believed"
+                );
+                Offset::ZERO
+            }
+            _ => start,
+        }
     }
 
     fn new_segment(&self, base: Offset) -> io::Result<Segment> {
@@ -192,7 +216,7 @@ impl Loader<'_> {
                 && cut == 0
             {
                 segment.seal()?;
-                if !has(names, next, files::SNAPSHOT) {
+                if !files::is_among(names, next, files::SNAPSHOT) {
                     snapshot::write(&**self.disk, self.dir, next, &known.0)?;
                 }
                 known.1 = Some(next);
@@ -222,14 +246,14 @@ impl Loader<'_> {
 
     /// `false` if the segment has to be checked after all.
     fn trust(
-        &self,
+        &mut self,
         segment: &Segment,
         next: Option<Offset>,
         names: &BTreeSet<String>,
     ) -> io::Result<bool> {
         let size = segment.file.len()?;
         let indexes = [files::OFFSET_INDEX, files::TIME_INDEX];
-        if !(indexes.iter()).all(|suffix| has(names, segment.base, suffix)) {
+        if !(indexes.iter()).all(|suffix| files::is_among(names, segment.base, suffix)) {
             return Ok(size == 0 && next.is_none());
         }
         if !segment.trust(size, next.unwrap_or(segment.base))? {
@@ -239,7 +263,10 @@ impl Loader<'_> {
             return Ok(true);
         }
         match segment.find_end() {
-            Ok(()) => Ok(true),
+            Ok(epoch) => {
+                self.last_epoch = epoch;
+                Ok(true)
+            }
             Err(error) if is_data_error(&error) => Ok(false),
             Err(error) => Err(error),
         }
@@ -320,6 +347,34 @@ impl Loader<'_> {
         }
     }
 
+    /// Reads the epochs from the batches of all segments, if the checkpoint does not end with the last one.
+    fn mend_epochs(&mut self, segments: &[Arc<Segment>]) -> io::Result<()> {
+        let known = self.epochs.latest().map(|latest| latest.epoch);
+        if self.last_epoch.is_none_or(|last| last.0 < 0) || self.last_epoch == known {
+            return Ok(());
+        }
+        tracing::warn!(
+            partition = %self.opening.partition, ?known, last = ?self.last_epoch,
+            "the checkpoint of leader epochs is broken; they are read from the batches"
+        );
+        self.epochs.clear();
+        for segment in segments {
+            let mut scan = HeaderScan::new(&*segment.file, 0, segment.size());
+            loop {
+                let header = match scan.next() {
+                    Ok(Some((_, header))) => header,
+                    Ok(None) => break,
+                    Err(error) if is_data_error(&error) => break,
+                    Err(error) => return Err(error),
+                };
+                if Some(header.leader_epoch) > self.epochs.latest().map(|latest| latest.epoch) {
+                    self.epochs.assign(header.leader_epoch, header.base_offset);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The producers' state of a log that was closed cleanly.
     fn trusted_producers(
         &self,
@@ -349,18 +404,6 @@ impl Loader<'_> {
         }
         Ok(())
     }
-}
-
-fn has(names: &BTreeSet<String>, base: Offset, suffix: &str) -> bool {
-    names.contains(&format!("{:020}{suffix}", base.0))
-}
-
-/// Whether the bytes are at fault and not the disk.
-fn is_data_error(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
-    )
 }
 
 /// What to do with the aborted transactions that are met.
@@ -483,90 +526,4 @@ fn prune_snapshots(
         }
     }
     Ok(())
-}
-
-/// Removes what was only there in passing, and finishes a compaction that had got as far as its swap
-/// (`LogLoader.load`). Gives the names that remain.
-fn finish_interrupted(disk: &dyn Disk, dir: &Path) -> io::Result<BTreeSet<String>> {
-    let mut names: BTreeSet<String> = (disk.list(dir)?.into_iter())
-        .filter(|entry| !entry.is_dir)
-        .map(|entry| entry.name)
-        .collect();
-    let offset_in = |name: &str| -> Option<Offset> {
-        let digits = name.get(..20)?;
-        digits.parse().ok().map(Offset)
-    };
-    let remove = |names: &mut BTreeSet<String>, doomed: Vec<String>| -> io::Result<()> {
-        for name in doomed {
-            files::remove_if_there(disk, &dir.join(&name))?;
-            names.remove(&name);
-        }
-        Ok(())
-    };
-    let cleaned: Vec<String> = with_suffix(&names, files::CLEANED);
-    let first_cleaned = cleaned.iter().filter_map(|name| offset_in(name)).min();
-    let mut doomed = cleaned;
-    doomed.extend(
-        // A snapshot of the metadata log that is being deleted is its owner's business.
-        with_suffix(&names, files::DELETED)
-            .into_iter()
-            .filter(|name| !name.contains(".checkpoint")),
-    );
-    // A swap that was made together with an unfinished file is unfinished too.
-    doomed.extend(with_suffix(&names, files::SWAP).into_iter().filter(
-        |name| matches!((offset_in(name), first_cleaned), (Some(at), Some(first)) if at >= first),
-    ));
-    remove(&mut names, doomed)?;
-    let swaps = with_suffix(&names, files::SWAP);
-    if !swaps.is_empty() {
-        let (mut low, mut high) = (Offset(i64::MAX), Offset(i64::MIN));
-        for name in &swaps {
-            let plain = name.strip_suffix(files::SWAP).unwrap_or(name);
-            if let Some(base) = files::offset_of(plain, files::LOG) {
-                low = low.min(base);
-                high = high.max(end_of_file(disk, &dir.join(name), base)?);
-            }
-        }
-        let replaced: Vec<String> = (names.iter())
-            .filter(|name| !name.ends_with(files::SWAP))
-            .filter(|name| offset_in(name).is_some_and(|at| at >= low && at < high))
-            .cloned()
-            .collect();
-        remove(&mut names, replaced)?;
-        for name in swaps {
-            let plain = name.strip_suffix(files::SWAP).unwrap_or(&name).to_owned();
-            disk.rename(&dir.join(&name), &dir.join(&plain))?;
-            names.remove(&name);
-            names.insert(plain);
-        }
-    }
-    let orphans: Vec<String> = (names.iter())
-        .filter(|name| {
-            [files::OFFSET_INDEX, files::TIME_INDEX, files::TXN_INDEX]
-                .iter()
-                .filter_map(|suffix| files::offset_of(name, suffix))
-                .any(|base| !has(&names, base, files::LOG))
-        })
-        .cloned()
-        .collect();
-    remove(&mut names, orphans)?;
-    Ok(names)
-}
-
-fn with_suffix(names: &BTreeSet<String>, suffix: &str) -> Vec<String> {
-    (names.iter())
-        .filter(|name| name.ends_with(suffix))
-        .cloned()
-        .collect()
-}
-
-/// The offset after the last batch of a log file that has no segment yet.
-fn end_of_file(disk: &dyn Disk, path: &Path, base: Offset) -> io::Result<Offset> {
-    let file = disk.open(path, Open::Read)?;
-    let mut scan = HeaderScan::new(&*file, 0, file.len()?);
-    let mut end = base;
-    while let Some((_, header)) = scan.next()? {
-        end = header.next_offset();
-    }
-    Ok(end)
 }

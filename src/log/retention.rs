@@ -17,7 +17,7 @@ pub(super) fn newest_timestamp(
     view: &LogView,
     disk: &dyn Disk,
 ) -> io::Result<Timestamp> {
-    match segment.max_timestamp() {
+    match segment.max_timestamp()? {
         Some(max) if max.timestamp > Timestamp::NONE => Ok(max.timestamp),
         _ => {
             let path = files::named(view.dir(), segment.base, files::LOG);

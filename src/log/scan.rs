@@ -1,7 +1,8 @@
 //! Stepping over the batch headers of a segment file, a page at a time.
 
-use crate::record::{BATCH_HEADER_LEN, BatchHeader};
+use crate::record::{BATCH_HEADER_LEN, BatchHeader, MAGIC_V2};
 use crate::runtime::File;
+use crate::types::Offset;
 use std::io;
 
 /// Bytes read at once. Between two index entries lie about 4 KiB, so one read usually suffices.
@@ -12,6 +13,8 @@ pub(super) struct HeaderScan<'a> {
     file: &'a dyn File,
     position: u64,
     end: u64,
+    /// What the next base offset must not be below.
+    offset: Offset,
     page: [u8; PAGE],
     page_start: u64,
     page_len: usize,
@@ -24,6 +27,7 @@ impl HeaderScan<'_> {
             file,
             position,
             end,
+            offset: Offset::ZERO,
             page: [0; PAGE],
             page_start: 0,
             page_len: 0,
@@ -45,13 +49,19 @@ impl HeaderScan<'_> {
         let header = BatchHeader::decode(&head);
         let position = self.position;
         let next = position + header.size() as u64;
-        if !header.length_is_possible() || header.last_offset_delta < 0 || next > self.end {
+        if header.magic != MAGIC_V2
+            || !header.length_is_possible()
+            || header.base_offset < self.offset
+            || header.last_offset_delta < 0
+            || next > self.end
+        {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!("there is no batch at position {position}"),
             ));
         }
         self.position = next;
+        self.offset = header.next_offset();
         Ok(Some((position, header)))
     }
 
@@ -74,4 +84,12 @@ impl HeaderScan<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether the bytes are at fault and not the disk.
+pub(super) fn is_data_error(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+    )
 }

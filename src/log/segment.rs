@@ -4,15 +4,16 @@ use super::files;
 use super::index::{
     Found, LazyFile, OffsetEntry, SparseIndex, TimeEntry, TxnIndex, search_file, write_tail,
 };
-use super::scan::HeaderScan;
+use super::scan::{HeaderScan, is_data_error};
 use crate::record::BatchHeader;
 use crate::runtime::{Disk, File};
-use crate::types::{Offset, Timestamp};
+use crate::types::{LeaderEpoch, Offset, Timestamp};
 use parking_lot::RwLock;
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The newest batches whose places are kept in memory. A consumer that is less than this far behind is
 /// served without reading a header from the file.
@@ -49,6 +50,8 @@ pub(super) struct Segment {
     offset_file: LazyFile,
     time_file: LazyFile,
     growing: RwLock<Growing>,
+    /// The largest timestamp came from a time index that nobody has compared with the batches.
+    time_unsure: AtomicBool,
 }
 
 /// What changes as a segment grows. Readers hold the lock for a look-up, the writer for the few stores
@@ -132,6 +135,7 @@ impl Segment {
             offset_file: lazy(files::OFFSET_INDEX),
             time_file: lazy(files::TIME_INDEX),
             growing: RwLock::new(Growing::empty(base)),
+            time_unsure: AtomicBool::new(false),
         })
     }
 
@@ -154,10 +158,11 @@ impl Segment {
         }) && times
             .last()
             .is_none_or(|last| last.timestamp > Timestamp::NONE || times.len() == 1);
-        if !sane {
+        if !sane || !self.aborted.is_sane(self.base)? {
             return Ok(false);
         }
         let indexed = offsets.last().map_or(0, |last| u64::from(last.position));
+        self.time_unsure.store(true, Ordering::Release);
         let mut growing = self.growing.write();
         *growing = Growing {
             end,
@@ -171,8 +176,9 @@ impl Segment {
         Ok(true)
     }
 
-    /// Walks the headers after the last index entry, to find the end and the largest timestamp.
-    pub(super) fn find_end(&self) -> io::Result<()> {
+    /// Walks the headers after the last index entry, to find the end and the largest timestamp. Gives the
+    /// last batch's leader epoch.
+    pub(super) fn find_end(&self) -> io::Result<Option<LeaderEpoch>> {
         let (start, size) = {
             let growing = self.growing.read();
             let start = growing.offsets.last().map_or(0, |last| last.position);
@@ -185,12 +191,13 @@ impl Segment {
             last = Some(header);
         }
         self.growing.write().end = last.map_or(self.base, |header| header.next_offset());
-        Ok(())
+        Ok(last.map(|header| header.leader_epoch))
     }
 
     /// Forgets everything, indexes and all, to be filled again by [`Segment::note`].
     pub(super) fn reset(&self) -> io::Result<()> {
         *self.growing.write() = Growing::empty(self.base);
+        self.time_unsure.store(false, Ordering::Release);
         for file in [&self.offset_file, &self.time_file] {
             if let Some(file) = file.existing()? {
                 file.set_len(0)?;
@@ -247,8 +254,29 @@ impl Segment {
     }
 
     /// Largest timestamp and the last offset of the first batch that has it; `None` if no record has one.
-    pub(super) fn max_timestamp(&self) -> Option<TimeEntry> {
-        self.growing.read().max_timestamp
+    /// Compares what a time index says with its batch first: retention deletes by it.
+    pub(super) fn max_timestamp(&self) -> io::Result<Option<TimeEntry>> {
+        let max = self.growing.read().max_timestamp;
+        if !self.time_unsure.load(Ordering::Acquire) {
+            return Ok(max);
+        }
+        if let Some(max) = max
+            && !self.has_its_time(max)?
+        {
+            tracing::warn!(
+                base = self.base.0,
+                ?max,
+                "a time index is broken; its segment is searched from the front"
+            );
+            let mut growing = self.growing.write();
+            growing.max_timestamp = None;
+            let mut scan = HeaderScan::new(&*self.file, 0, growing.size);
+            while let Some((_, header)) = scan.next()? {
+                growing.note_timestamp(&header);
+            }
+        }
+        self.time_unsure.store(false, Ordering::Release);
+        Ok(self.growing.read().max_timestamp)
     }
 
     /// Bytes of the offset index and of the time index.
@@ -277,9 +305,8 @@ impl Segment {
             (found, growing.size)
         };
         let entry = self.resolve(&self.offset_file, found, |entry| entry.offset <= target)?;
-        let start = entry.map_or(0, |entry: OffsetEntry| u64::from(entry.position));
-        let mut scan = HeaderScan::new(&*self.file, start, size);
-        while let Some((position, header)) = scan.next()? {
+        let (mut scan, mut step) = self.scan_from(entry, size)?;
+        while let Some((position, header)) = step {
             if header.last_offset() >= target {
                 return Ok(Some(BatchPlace {
                     base: header.base_offset,
@@ -288,8 +315,38 @@ impl Segment {
                     size: header.size() as u64,
                 }));
             }
+            step = scan.next()?;
         }
         Ok(None)
+    }
+
+    /// A scan that begins where `entry` points to, and its first batch. It begins at the front without an
+    /// entry, and when the batch there cannot be the one that is meant: index files have no checksum, and
+    /// a reader that is sent too far would miss records without a sign.
+    fn scan_from(
+        &self,
+        entry: Option<OffsetEntry>,
+        size: u64,
+    ) -> io::Result<(HeaderScan<'_>, Option<(u64, BatchHeader)>)> {
+        if let Some(entry) = entry {
+            let mut scan = HeaderScan::new(&*self.file, entry.position.into(), size);
+            match scan.next() {
+                Ok(Some((position, header)))
+                    if (self.base..=entry.offset).contains(&header.base_offset) =>
+                {
+                    return Ok((scan, Some((position, header))));
+                }
+                Err(error) if !is_data_error(&error) => return Err(error),
+                _ => tracing::warn!(
+                    base = self.base.0,
+                    ?entry,
+                    "an offset index is broken; its segment is searched from the front"
+                ),
+            }
+        }
+        let mut scan = HeaderScan::new(&*self.file, 0, size);
+        let first = scan.next()?;
+        Ok((scan, first))
     }
 
     /// Where the batches from the one that holds `from` to the last one below `upper` lie. `None` if
@@ -330,8 +387,22 @@ impl Segment {
         let found = (self.growing.read().times).search(|entry| entry.timestamp <= timestamp);
         let entry: Option<TimeEntry> =
             self.resolve(&self.time_file, found, |entry| entry.timestamp <= timestamp)?;
-        let from = entry.map_or(from, |entry| entry.offset.max(from));
-        Ok(self.locate(from)?.map_or(0, |place| place.position))
+        let start = match entry {
+            Some(entry) if entry.offset > from && self.has_its_time(entry)? => entry.offset,
+            _ => from,
+        };
+        Ok(self.locate(start)?.map_or(0, |place| place.position))
+    }
+
+    /// Whether the batch that a time index entry points to has the entry's timestamp: index files have no
+    /// checksum.
+    pub(super) fn has_its_time(&self, entry: TimeEntry) -> io::Result<bool> {
+        let Some(place) = self.locate(entry.offset)? else {
+            return Ok(false);
+        };
+        let mut scan = HeaderScan::new(&*self.file, place.position, self.size());
+        let found = scan.next()?;
+        Ok(found.is_some_and(|(_, header)| header.max_timestamp == entry.timestamp))
     }
 
     fn resolve<E: super::index::Entry>(

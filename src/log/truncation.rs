@@ -22,6 +22,8 @@ impl Log {
 
     fn truncate(&mut self, to: Offset, now: Timestamp) -> io::Result<()> {
         if to >= self.log_end() {
+            // Another leader may begin its epoch here, if this one never wrote in the one it began.
+            self.shared.epochs.write().truncate_end(self.log_end());
             return Ok(());
         }
         self.cuts += 1;

@@ -301,10 +301,7 @@ impl LogView {
         let start = self.log_start();
         let segments = self.0.segments.load();
         for segment in segments.iter().skip(floor(&segments, start)) {
-            if segment
-                .max_timestamp()
-                .is_none_or(|max| max.timestamp < timestamp)
-            {
+            if (segment.max_timestamp()?).is_none_or(|max| max.timestamp < timestamp) {
                 continue;
             }
             let position = segment.before_timestamp(timestamp, start)?;
@@ -332,7 +329,7 @@ impl LogView {
         let segments = self.0.segments.load();
         let mut best: Option<(&Arc<Segment>, Timestamp, Offset)> = None;
         for segment in segments.iter() {
-            if let Some(max) = segment.max_timestamp()
+            if let Some(max) = segment.max_timestamp()?
                 && max.timestamp > Timestamp::NONE
                 && best.is_none_or(|(_, timestamp, _)| max.timestamp > timestamp)
             {

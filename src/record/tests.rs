@@ -479,6 +479,66 @@ fn a_bomb_is_refused_within_its_budget() {
     }
 }
 
+#[test]
+fn if_any_record_breaks_the_time_bounds_that_is_the_answer_for_all() {
+    let keyed = |key, ms| {
+        let record = NewRecord {
+            key,
+            ..NewRecord::default()
+        };
+        (NOW.plus_ms(ms), record)
+    };
+    let (early, good) = (4_000_000, 0);
+    let refusal = |records: &[(Timestamp, NewRecord<'_>)]| {
+        let mut builder = BatchBuilder::new(BatchOptions::default());
+        for (timestamp, record) in records {
+            builder.push(*timestamp, *record);
+        }
+        match refused(&builder.build().unwrap().to_bytes(), &compacted()) {
+            InvalidBatch::Records { fault, errors } => (fault, errors.len()),
+            other => panic!("{other}"),
+        }
+    };
+    let key = Some(&b"key"[..]);
+    assert_eq!(
+        refusal(&[keyed(None, good), keyed(key, early), keyed(key, good)]),
+        (RecordFault::Timestamp, 2)
+    );
+    // Of one record only the first fault counts.
+    assert_eq!(
+        refusal(&[keyed(None, early), keyed(key, good)]),
+        (RecordFault::Record, 1)
+    );
+}
+
+#[test]
+fn another_level_of_the_same_codec_repacks_nothing() {
+    let sent = batch(with_codec(Codec::Gzip), 30);
+    let other_level = ProduceRules {
+        compression: TargetCompression::Always(Compression {
+            codec: Codec::Gzip,
+            level: Some(1),
+        }),
+        ..rules()
+    };
+    let valid = ValidBatch::parse(&sent, &other_level).unwrap();
+    assert_eq!(valid.to_bytes(), sent);
+}
+
+#[test]
+fn a_repacked_batch_has_the_leaders_time_where_the_topic_wants_it() {
+    let mut stamped = ProduceRules {
+        compression: TargetCompression::Always(Compression::of(Codec::Zstd)),
+        ..rules()
+    };
+    stamped.timestamps.kind = TimestampType::LogAppendTime;
+    let valid = ValidBatch::parse(&batch(with_codec(Codec::Gzip), 3), &stamped).unwrap();
+    assert_eq!(valid.log_append_time(), Some(stamped.now));
+    for record in valid.records(DecodeLimits::default()) {
+        assert_eq!(record.unwrap().timestamp, stamped.now);
+    }
+}
+
 mod hostile {
     use super::*;
     use proptest::prelude::*;

@@ -325,6 +325,34 @@ fn indexes(log: &Log, state: &State) -> Vec<String> {
     violations
 }
 
+/// Does any offset lead to other records than its own? An error does not.
+pub(crate) fn misled(log: &Log, model: &Model) -> Vec<String> {
+    let mut violations = Vec::new();
+    for entry in &model.entries {
+        for offset in [entry.base, entry.last] {
+            match read(log, offset) {
+                Ok(found) if found[0].base != entry.base || found[0].value != entry.value[..] => {
+                    violations.push(format!("offset {offset} leads to {}", found[0].base));
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+    violations
+}
+
+/// Does any time or epoch lead astray?
+pub(crate) fn misdated(log: &Log, model: &Model) -> Vec<String> {
+    let view = log.view();
+    let wrong = |entry: &&Entry| view.epoch_of(entry.last) != Some(entry.epoch);
+    let wrong = model.entries.iter().filter(wrong);
+    let mut violations: Vec<String> = wrong
+        .map(|entry| format!("offset {} is not of epoch {}", entry.last, entry.epoch))
+        .collect();
+    violations.extend(times(log, model));
+    violations
+}
+
 /// Are the times right? Left to logs whose entries are all known.
 fn times(log: &Log, model: &Model) -> Vec<String> {
     let view = log.view();

@@ -117,6 +117,25 @@ impl TxnIndex {
         Ok(())
     }
 
+    /// Whether the file can be the index of the segment at `base`: whole entries that all can be read, of
+    /// markers in order.
+    pub(in crate::log) fn is_sane(&self, base: Offset) -> io::Result<bool> {
+        if self.is_empty() {
+            return Ok(true);
+        }
+        let entries = self.read()?;
+        let whole = (entries.len() * ENTRY_LEN) as u64;
+        let len = match self.file.existing()? {
+            Some(file) => file.len()?,
+            None => 0,
+        };
+        let in_order = (entries.windows(2)).all(|pair| matches!(pair, [a, b] if a.last < b.last));
+        let is_sane = |entry: &AbortedEntry| {
+            entry.last >= base && (Offset::ZERO..=entry.last).contains(&entry.first)
+        };
+        Ok(len == whole && in_order && entries.iter().all(is_sane))
+    }
+
     /// All entries; an unreadable one ends them.
     pub(in crate::log) fn read(&self) -> io::Result<Vec<AbortedEntry>> {
         let count = self.entries.load(Ordering::Acquire) as usize;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::record::TimestampType;
+use crate::record::control::TransactionResult;
 
 #[test]
 fn batches_get_consecutive_offsets_and_the_leaders_epoch() {
@@ -253,4 +254,173 @@ fn room_reserved_for_appends_is_given_back() {
     assert!(found.blocks() * 512 < found.len() + 64 * 1024);
     bed.fill(1, 1);
     assert_eq!(bed.batches(0).len(), 31);
+}
+
+#[test]
+fn an_epoch_without_a_batch_goes_when_the_log_is_cut_at_its_end() {
+    // A leader that was deposed before it wrote kept its epoch at the log's end, in conflict with the next
+    // leader's.
+    let mut bed = Bed::small();
+    bed.fill(1, 2);
+    let before = bed.log.view().epochs();
+    for (epoch, to) in [(20, 2), (24, 3)] {
+        bed.log.assign_epoch_start(LeaderEpoch(epoch));
+        assert_eq!(bed.log.view().epochs().len(), 2);
+        bed.log.truncate_to(Offset(to), NOW).unwrap();
+        assert_eq!(bed.log.view().epochs(), before);
+        assert_eq!(bed.log.log_end(), Offset(2));
+    }
+}
+
+#[test]
+fn epochs_of_what_was_cut_off_go_and_stay_gone() {
+    let mut bed = Bed::small();
+    for epoch in 0..4 {
+        (bed.log
+            .append_as_leader(plain(2, NOW), LeaderEpoch(epoch), NOW))
+        .unwrap();
+    }
+    bed.log.truncate_to(Offset(4), NOW).unwrap();
+    let left = bed.log.view().epochs();
+    assert_eq!(
+        left.iter().map(|entry| entry.epoch.0).collect::<Vec<_>>(),
+        [0, 1]
+    );
+    bed.log.close().unwrap();
+    let bed = bed.reopen(Shutdown::Clean, 0);
+    assert_eq!(bed.log.view().epochs(), left);
+}
+
+#[test]
+fn an_empty_segment_is_not_rolled_and_takes_batches() {
+    let mut bed = Bed::small();
+    bed.log.roll(NOW).unwrap();
+    bed.fill(1, 1);
+    bed.log.roll(NOW).unwrap();
+    bed.log.roll(NOW).unwrap();
+    assert_eq!(bed.log.view().segment_count(), 2);
+    bed.fill(1, 1);
+    assert_eq!(bed.values(0).len(), 2);
+}
+
+#[test]
+fn segments_are_closed_by_age_at_times_of_their_own() {
+    let mut bed = Bed::new(LogConfig {
+        segment_ms: 1_000,
+        segment_jitter_ms: 600,
+        ..LogConfig::default()
+    });
+    for at in 0..20_000 {
+        bed.append(plain(1, NOW.plus_ms(at)));
+    }
+    let mut names = bed.files();
+    names.retain(|name| name.ends_with(".log"));
+    let bases: Vec<i64> = names
+        .iter()
+        .map(|name| name.trim_end_matches(".log").parse().unwrap())
+        .collect();
+    let mut ages: Vec<i64> = bases.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(
+        ages.iter().all(|age| (401..=1_001).contains(age)),
+        "{ages:?}"
+    );
+    ages.dedup();
+    assert!(ages.len() > 3, "all closed at the same age");
+}
+
+#[test]
+fn the_high_watermark_moves_forward_only_and_ends_with_the_log() {
+    let mut bed = Bed::small();
+    bed.fill(2, 2);
+    assert!(bed.log.advance_high_watermark(Offset(3)));
+    assert!(!bed.log.advance_high_watermark(Offset(2)));
+    assert_eq!(bed.log.high_watermark(), Offset(3));
+    bed.log.truncate_to(Offset(2), NOW).unwrap();
+    assert_eq!(bed.log.high_watermark(), Offset(2));
+    bed.log.restart_at(Offset(9), NOW).unwrap();
+    assert_eq!(bed.log.high_watermark(), Offset(9));
+}
+
+#[test]
+fn batches_of_several_producers_may_come_at_once_from_a_leader_and_twice() {
+    let mut leader = Bed::small();
+    leader.append(produced(1, 0, 0, 2));
+    leader.append(transactional(2, 0, 0, 1));
+    leader.append(marker(2, 0, TransactionResult::Abort, 0));
+    let bytes: Vec<u8> = (leader.batches(0).iter())
+        .flat_map(|batch| batch.bytes().to_vec())
+        .collect();
+    let mut follower = Bed::small();
+    (follower
+        .log
+        .append_as_follower(&bytes.into(), LeaderEpoch(0), NOW))
+    .unwrap();
+    let known = |bed: &Bed| {
+        let mut known = bed.log.active_producers();
+        known.sort_by_key(|producer| producer.id);
+        known
+    };
+    assert_eq!(known(&follower), known(&leader));
+    let aborted = |bed: &Bed| {
+        let view = bed.log.view();
+        view.aborted_transactions(Offset(0), Offset(4)).unwrap()
+    };
+    assert_eq!(aborted(&follower), aborted(&leader));
+    // The same sequence numbers again, at later offsets: the leader has judged them.
+    let mut again = produced(1, 0, 0, 2);
+    again.stamp(Offset(4), LeaderEpoch(0));
+    (follower
+        .log
+        .append_as_follower(&again.to_bytes(), LeaderEpoch(0), NOW))
+    .unwrap();
+    assert_eq!(follower.log.log_end(), Offset(6));
+}
+
+#[test]
+fn a_follower_finds_its_records_by_time() {
+    let mut leader = Bed::small();
+    leader.fill(60, 1);
+    let mut follower = Bed::small();
+    for batch in leader.batches(0) {
+        (follower
+            .log
+            .append_as_follower(&batch.into_bytes(), LeaderEpoch(0), NOW))
+        .unwrap();
+    }
+    for at in 0..60 {
+        let view = follower.log.view();
+        let found = view.offset_for_timestamp(NOW.plus_ms(at), Default::default());
+        assert_eq!(found.unwrap().unwrap().offset, Offset(at));
+    }
+}
+
+#[test]
+fn a_log_that_was_closed_takes_no_roll() {
+    let mut bed = Bed::small();
+    bed.fill(1, 1);
+    bed.log.close().unwrap();
+    assert!(bed.log.roll(NOW).is_err());
+}
+
+#[test]
+fn an_abort_that_cannot_be_indexed_takes_the_log_offline() {
+    use crate::sim::{Fault, Operation, SimClock, SimDisk};
+    let disk = SimDisk::new(SimClock::manual());
+    let runtime = crate::sim::runtime(1, &disk, &SimClock::manual());
+    let opening = Opening::new(partition(), LogConfig::default(), NOW);
+    let (mut log, _) = Log::open(&runtime, Path::new("/data/orders-0"), opening).unwrap();
+    (log.append_as_leader(transactional(1, 0, 0, 1), LeaderEpoch(0), NOW)).unwrap();
+    disk.fail(Fault {
+        on: Operation::Write,
+        path: ".txnindex",
+        after: 0,
+        times: 1,
+        error: rustix::io::Errno::IO,
+    });
+    let abort = marker(1, 0, TransactionResult::Abort, 0);
+    let _ = log.append_as_leader(abort, LeaderEpoch(0), NOW);
+    assert!(
+        !log.view().is_online(),
+        "nobody may read what it forgot to index"
+    );
 }

@@ -5,6 +5,7 @@
 )]
 
 mod append;
+mod flips;
 mod loading;
 mod manager;
 mod model;

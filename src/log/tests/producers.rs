@@ -475,3 +475,76 @@ fn a_control_batch_that_compaction_emptied_begins_no_transaction() {
     (bed.log.append_as_follower(&emptied, LeaderEpoch(0), NOW)).unwrap();
     assert_eq!(bed.log.first_undecided(), None);
 }
+
+#[test]
+fn a_producer_without_a_transaction_holds_no_stable_offset() {
+    let mut bed = Bed::small();
+    bed.append(produced(1, 0, 0, 2));
+    bed.append(plain(1, NOW));
+    bed.log.advance_high_watermark(Offset(3));
+    assert_eq!(bed.log.view().last_stable_offset(), Offset(3));
+}
+
+#[test]
+fn the_stable_offset_is_not_below_the_logs_start() {
+    // DeleteRecords moved the start into an open transaction, or past its first segment: ListOffsets then
+    // gave readers of committed data an end below the beginning.
+    for rolled in [false, true] {
+        let mut bed = Bed::small();
+        bed.append(transactional(1, 0, 0, 5));
+        bed.fill(1, 3);
+        if rolled {
+            bed.log.roll(NOW).unwrap();
+        }
+        bed.append(transactional(1, 0, 5, 5));
+        bed.log.advance_high_watermark(Offset(13));
+        let start = Offset(if rolled { 8 } else { 5 });
+        bed.log.set_log_start(start).unwrap();
+        bed.log.delete_old_segments(NOW).unwrap();
+        assert_eq!(bed.log.view().last_stable_offset(), start);
+        let mut bed = bed.reopen_with(Shutdown::Unclean, |opening| opening.log_start = start);
+        bed.log.advance_high_watermark(Offset(13));
+        assert_eq!(bed.log.view().last_stable_offset(), start);
+    }
+}
+
+#[test]
+fn a_snapshot_written_when_a_batch_closes_the_segment_does_not_know_the_batch() {
+    let mut bed = Bed::small();
+    bed.append(produced(1, 0, 0, 40));
+    bed.append(produced(1, 0, 40, 40));
+    assert_eq!(bed.log.view().segment_count(), 2);
+    bed.log.truncate_to(Offset(40), NOW).unwrap();
+    assert_eq!(bed.log.active_producers()[0].last_sequence, 39);
+}
+
+#[test]
+fn a_truncation_without_snapshots_finds_the_producers_in_the_batches() {
+    let mut bed = Bed::small();
+    for sequence in 0..4 {
+        bed.append(produced(1, 0, sequence, 1));
+        bed.log.roll(NOW).unwrap();
+    }
+    for at in 1..=4 {
+        std::fs::remove_file(bed.dir().join(format!("{at:020}.snapshot"))).unwrap();
+    }
+    bed.log.truncate_to(Offset(3), NOW).unwrap();
+    assert_eq!(bed.log.active_producers()[0].last_sequence, 2);
+}
+
+#[test]
+fn a_batch_of_an_old_epoch_is_told_so_before_its_transaction_is_looked_at() {
+    let mut bed = Bed::small();
+    bed.append(transactional(1, 6, 0, 1));
+    for ended in [false, true] {
+        if ended {
+            bed.append(marker(1, 6, TransactionResult::Commit, 0));
+        }
+        for stale in [transactional(1, 5, 0, 1), produced(1, 5, 0, 1)] {
+            assert_eq!(
+                try_append(&mut bed, stale),
+                Err(ProducerError::Fenced { found: 5, last: 6 })
+            );
+        }
+    }
+}

@@ -184,3 +184,19 @@ fn readers_on_other_threads_never_see_half_an_append() {
     bed.fill(1_000, 2);
     reader.join().unwrap();
 }
+
+#[test]
+fn a_read_in_a_gap_begins_with_the_next_batch() {
+    let mut bed = Bed::small();
+    for base in [0, 10, 1_000] {
+        let mut batch = plain(2, NOW);
+        batch.stamp(Offset(base), LeaderEpoch(0));
+        (bed.log
+            .append_as_follower(&batch.to_bytes(), LeaderEpoch(0), NOW))
+        .unwrap();
+        bed.log.roll(NOW).unwrap();
+    }
+    for (from, base) in [(1, 0), (2, 10), (9, 10), (12, 1_000), (999, 1_000)] {
+        assert_eq!(bed.batches(from)[0].header().base_offset, Offset(base));
+    }
+}

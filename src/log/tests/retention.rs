@@ -131,3 +131,54 @@ fn duplicates_are_found_after_their_first_copy_was_deleted() {
         Appended::Duplicate { .. }
     ));
 }
+
+#[test]
+fn a_log_that_is_only_compacted_keeps_its_old_segments() {
+    let mut bed = old_and_new();
+    bed.config.retention_ms = 0;
+    bed.config.retention_bytes = 0;
+    bed.config.cleanup.delete = false;
+    bed.log.set_config(bed.config.clone());
+    let deleted = bed.log.delete_old_segments(NOW.plus_ms(1_000_000));
+    assert_eq!(deleted.unwrap(), 0);
+}
+
+#[test]
+fn epochs_of_deleted_segments_go_and_the_one_that_spans_the_start_begins_there() {
+    let mut bed = Bed::small();
+    for epoch in 0..5 {
+        for _ in 0..2 {
+            (bed.log
+                .append_as_leader(plain(1, NOW), LeaderEpoch(epoch), NOW))
+            .unwrap();
+            bed.log.roll(NOW).unwrap();
+        }
+    }
+    bed.log.advance_high_watermark(Offset(10));
+    bed.log.set_log_start(Offset(5)).unwrap();
+    bed.log.delete_old_segments(NOW).unwrap();
+    let starts: Vec<(i32, i64)> = (bed.log.view().epochs().iter())
+        .map(|entry| (entry.epoch.0, entry.start.0))
+        .collect();
+    assert_eq!(starts, [(2, 5), (3, 6), (4, 8)]);
+}
+
+#[test]
+fn a_second_look_deletes_nothing_more() {
+    let mut bed = old_and_new();
+    bed.config.retention_bytes = 2_500;
+    bed.log.set_config(bed.config.clone());
+    assert!(bed.log.delete_old_segments(NOW).unwrap() > 0);
+    assert_eq!(bed.log.delete_old_segments(NOW).unwrap(), 0);
+}
+
+#[test]
+fn a_log_whose_directory_is_gone_begins_at_its_start() {
+    let bed = old_and_new();
+    std::fs::remove_dir_all(bed.dir()).unwrap();
+    let bed = bed.reopen_with(Shutdown::Unclean, |opening| opening.log_start = Offset(500));
+    assert_eq!(
+        (bed.log.log_start(), bed.log.log_end()),
+        (Offset(500), Offset(500))
+    );
+}

@@ -145,6 +145,13 @@ fn small_segments_become_one_and_those_who_read_the_old_ones_go_on() {
         .filter(|name| name.ends_with(".log.deleted"))
         .count();
     assert!(old_files > 4, "the old files stay for file.delete.delay.ms");
+    let mut snapshots = bed.files();
+    snapshots.retain(|name| name.ends_with(".snapshot"));
+    assert_eq!(
+        snapshots,
+        [format!("{:020}.snapshot", 60)],
+        "of the segments that are left"
+    );
 }
 
 #[test]
