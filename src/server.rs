@@ -16,7 +16,7 @@ use crate::net::{
 };
 use crate::node::{Coordination, DynamicConfig};
 use crate::quorum::{LoadError, QuorumError, SingleQuorum};
-use crate::replica::{Replicas, Sessions, start_cleaners, start_upkeep};
+use crate::replica::{Replicas, Sessions, start_cleaners, start_moves, start_upkeep};
 use crate::runtime::{Listener, Reply, Runtime};
 use crate::telemetry::Telemetry;
 use crate::types::NodeId;
@@ -278,6 +278,7 @@ async fn start(config: Arc<BrokerConfig>, runtime: Runtime) -> Result<Server, St
     );
     start_upkeep(replicas.clone(), &runtime, &config);
     start_cleaners(replicas.clone());
+    start_moves(&replicas);
     Ok(Server {
         runtime,
         listening,

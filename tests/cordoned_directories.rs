@@ -13,9 +13,7 @@ use common::local::{End, Local};
 use ottla::metadata::ConfigKind;
 use ottla::protocol::ErrorCode;
 use ottla::protocol::messages::{
-    AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse, CreatePartitionsRequest,
-    CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, DescribeLogDirsRequest,
-    DescribeLogDirsResponse, alter_replica_log_dirs_request as moving,
+    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
     create_partitions_request as grow, create_topics_request as create,
 };
 use ottla::types::Timestamp;
@@ -98,27 +96,11 @@ impl Cluster {
         ErrorCode::from_code(response.results[0].error_code).unwrap()
     }
 
-    /// Asks for partition 0 of topic `t` to lie in a directory.
-    async fn moved(&mut self, path: &str) -> ErrorCode {
-        let request = AlterReplicaLogDirsRequest {
-            dirs: vec![moving::AlterReplicaLogDir {
-                path: path.to_owned().into(),
-                topics: vec![moving::AlterReplicaLogDirTopic {
-                    name: "t".into(),
-                    partitions: vec![0],
-                }],
-            }],
-        };
-        let response: AlterReplicaLogDirsResponse = self.client.call(&request, 2).await.unwrap();
-        ErrorCode::from_code(response.results[0].partitions[0].error_code).unwrap()
-    }
-
     /// Which of the two directories say that they are cordoned.
     async fn described(&mut self) -> [bool; 2] {
-        let request = DescribeLogDirsRequest { topics: None };
-        let response: DescribeLogDirsResponse = self.client.call(&request, 5).await.unwrap();
+        let results = self.client.log_dirs().await.unwrap();
         [&self.a, &self.b].map(|dir| {
-            let mut results = response.results.iter();
+            let mut results = results.iter();
             let result = results.find(|result| &*result.log_dir == text(dir));
             result.unwrap().is_cordoned
         })
@@ -219,10 +201,10 @@ async fn nothing_is_moved_to_a_cordoned_directory_and_only_log_directories_can_b
     } else {
         text(&cluster.b).to_owned()
     };
-    assert_eq!(cluster.moved(&here).await, ErrorCode::None);
+    let moved = cluster.client.move_replica("t", 0, Path::new(&here)).await;
+    assert_eq!(moved.unwrap(), Ok(()));
     assert_eq!(cluster.cordon(Some(&here)).await, ErrorCode::None);
-    assert_eq!(
-        cluster.moved(&here).await,
-        ErrorCode::InvalidReplicaAssignment
-    );
+    let moved = cluster.client.move_replica("t", 0, Path::new(&here)).await;
+    let refused = Err(Refused(ErrorCode::InvalidReplicaAssignment));
+    assert_eq!(moved.unwrap(), refused);
 }

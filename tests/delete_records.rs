@@ -12,8 +12,7 @@ use common::local::{End, Local};
 use common::world;
 use ottla::protocol::ErrorCode;
 use ottla::protocol::messages::{
-    DeleteRecordsRequest, DeleteRecordsResponse, DescribeLogDirsRequest, DescribeLogDirsResponse,
-    ListOffsetsRequest, ListOffsetsResponse, delete_records_request as delete,
+    DescribeLogDirsRequest, DescribeLogDirsResponse, ListOffsetsRequest, ListOffsetsResponse,
     list_offsets_request as list,
 };
 use ottla::sim::{Keep, SimClock, SimDisk};
@@ -31,26 +30,8 @@ async fn delete_to<S: AsyncRead + AsyncWrite + Unpin>(
     partition: i32,
     offset: i64,
 ) -> std::io::Result<Result<i64, ErrorCode>> {
-    let request = DeleteRecordsRequest {
-        topics: vec![delete::DeleteRecordsTopic {
-            name: topic.into(),
-            partitions: vec![delete::DeleteRecordsPartition {
-                partition_index: partition,
-                offset,
-            }],
-        }],
-        timeout_ms: 30_000,
-    };
-    let response: DeleteRecordsResponse = client.call(&request, 2).await?;
-    let answer = &response.topics[0].partitions[0];
-    assert_eq!(answer.partition_index, partition);
-    Ok(match ErrorCode::from_code(answer.error_code).unwrap() {
-        ErrorCode::None => Ok(answer.low_watermark),
-        code => {
-            assert_eq!(answer.low_watermark, -1);
-            Err(code)
-        }
-    })
+    let answer = client.delete_records(topic, partition, offset).await?;
+    Ok(answer.map_err(|Refused(code)| code))
 }
 
 async fn earliest<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>) -> i64 {

@@ -12,11 +12,10 @@ use common::client::{Client, batch};
 use ottla::Server;
 use ottla::config::{BrokerConfig, Properties};
 use ottla::protocol::messages::{
-    AlterConfigsRequest, AlterConfigsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
-    DescribeConfigsRequest, DescribeConfigsResponse, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse, ListConfigResourcesRequest, ListConfigResourcesResponse,
-    ListOffsetsRequest, ListOffsetsResponse, alter_configs_request as replace,
-    delete_topics_request as delete, describe_configs_request as describe,
+    AlterConfigsRequest, AlterConfigsResponse, DescribeConfigsRequest, DescribeConfigsResponse,
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, ListConfigResourcesRequest,
+    ListConfigResourcesResponse, ListOffsetsRequest, ListOffsetsResponse,
+    alter_configs_request as replace, describe_configs_request as describe,
     describe_configs_response::DescribeConfigsResourceResult as Described,
     incremental_alter_configs_request as alter, list_offsets_request as offsets,
 };
@@ -359,15 +358,7 @@ async fn a_topic_of_the_same_name_does_not_inherit_what_was_set() {
     let mut broker = start(dir.path()).await;
     broker.create("t", &[]).await;
     broker.set((TOPIC, "t"), "retention.ms", "77777").await;
-    let request = DeleteTopicsRequest {
-        topics: vec![delete::DeleteTopicState {
-            name: Some("t".into()),
-            ..Default::default()
-        }],
-        timeout_ms: 10_000,
-        ..Default::default()
-    };
-    let _: DeleteTopicsResponse = broker.client.call(&request, 6).await.unwrap();
+    broker.client.delete_topic("t").await.unwrap().unwrap();
     broker.create("t", &[]).await;
     let retention = broker.value((TOPIC, "t"), "retention.ms").await;
     assert_eq!(retention, ("604800000".into(), 5));

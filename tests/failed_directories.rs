@@ -14,8 +14,7 @@ use ottla::Server;
 use ottla::config::{BrokerConfig, Properties};
 use ottla::protocol::ErrorCode;
 use ottla::protocol::messages::{
-    DescribeLogDirsRequest, DescribeLogDirsResponse, MetadataRequest, MetadataResponse,
-    metadata_request::MetadataRequestTopic,
+    MetadataRequest, MetadataResponse, metadata_request::MetadataRequestTopic,
 };
 use ottla::runtime::{Runtime, os};
 use ottla::sim::{Fault, Operation, SimClock, SimDisk};
@@ -109,9 +108,7 @@ async fn leaderless(client: &mut Connected, offline: &[i32]) {
 
 /// The error of each log directory.
 async fn directory_errors(client: &mut Connected) -> Vec<(String, ErrorCode)> {
-    let request = DescribeLogDirsRequest { topics: None };
-    let response: DescribeLogDirsResponse = client.call(&request, 4).await.unwrap();
-    let results = response.results.into_iter();
+    let results = client.log_dirs().await.unwrap().into_iter();
     results
         .map(|it| {
             (

@@ -12,9 +12,8 @@ use common::client::{Client, batch, fetch_request, produce_request};
 use common::local::{End, Local};
 use ottla::metadata::ConfigKind;
 use ottla::protocol::messages::{
-    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
-    FetchResponse, ProduceResponse, create_topics_request as create,
-    delete_topics_request as delete, produce_response::PartitionProduceResponse as Produced,
+    CreateTopicsRequest, CreateTopicsResponse, FetchResponse, ProduceResponse,
+    create_topics_request as create, produce_response::PartitionProduceResponse as Produced,
 };
 use ottla::protocol::{ErrorCode, Text};
 use ottla::record::{
@@ -205,16 +204,7 @@ async fn a_reader_of_a_topic_that_is_deleted_is_told_so_and_the_name_is_free() {
     waiting.max_wait_ms = 60_000;
     waiting.min_bytes = 1;
     reader.send(&waiting, 12).await.unwrap();
-    let request = DeleteTopicsRequest {
-        topics: vec![delete::DeleteTopicState {
-            name: Some(TOPIC.into()),
-            ..Default::default()
-        }],
-        timeout_ms: 30_000,
-        ..Default::default()
-    };
-    let response: DeleteTopicsResponse = client.call(&request, 6).await.unwrap();
-    assert_eq!(response.responses[0].error_code, 0);
+    client.delete_topic(TOPIC).await.unwrap().unwrap();
     let told: FetchResponse = reader.receive(12).await.unwrap();
     let partition = &told.responses[0].partitions[0];
     assert_ne!(

@@ -1,9 +1,10 @@
 //! AlterReplicaLogDirs, key 34, versions 1–2.
 //!
-//! Says where partitions are to lie. A partition that is there already is answered without an error;
-//! LOG_DIR_NOT_FOUND for a directory that is not one of `log.dirs`, REPLICA_NOT_AVAILABLE for a partition
-//! that this broker does not have; INVALID_REPLICA_ASSIGNMENT for a cordoned directory. Not done: moving
-//! one, which is INVALID_REPLICA_ASSIGNMENT too.
+//! Begins to move partitions to other log directories; DescribeLogDirs tells how far that has come. A
+//! partition that lies there already stays, and a move elsewhere ends. LOG_DIR_NOT_FOUND for a directory that
+//! is not one of `log.dirs`, KAFKA_STORAGE_ERROR for one that is offline, INVALID_REPLICA_ASSIGNMENT for a
+//! cordoned one; INVALID_TOPIC_EXCEPTION for a name too long for a copy's directory. A partition that does not
+//! exist is UNKNOWN_TOPIC_OR_PARTITION, and will be made there; REPLICA_NOT_AVAILABLE where another broker has it.
 
 use super::context::Staged;
 use crate::metadata::ImageHandle;
@@ -14,12 +15,27 @@ use crate::protocol::messages::{AlterReplicaLogDirsRequest, AlterReplicaLogDirsR
 use crate::protocol::{ErrorCode, Text};
 use crate::replica::Replicas;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub(super) fn handle(
-    request: &AlterReplicaLogDirsRequest,
-    replicas: &Replicas,
+    request: AlterReplicaLogDirsRequest,
+    replicas: &Arc<Replicas>,
     image: &ImageHandle,
 ) -> Staged<AlterReplicaLogDirsResponse> {
+    let (replicas, image) = (replicas.clone(), image.clone());
+    let tasks = replicas.tasks().clone();
+    Staged::later(async move {
+        let moved = tasks.blocking(move || begin(&request, &replicas, &image));
+        // A panic in there has been logged; the client asks again.
+        moved.await.unwrap_or_default()
+    })
+}
+
+fn begin(
+    request: &AlterReplicaLogDirsRequest,
+    replicas: &Arc<Replicas>,
+    image: &ImageHandle,
+) -> AlterReplicaLogDirsResponse {
     // Of a partition that is named twice the last counts.
     let mut wanted: BTreeMap<&Text, BTreeMap<i32, &Text>> = BTreeMap::new();
     for directory in &request.dirs {
@@ -43,8 +59,8 @@ pub(super) fn handle(
             partitions: partitions.collect(),
         }
     });
-    Staged::Ready(AlterReplicaLogDirsResponse {
+    AlterReplicaLogDirsResponse {
         results: results.collect(),
         ..AlterReplicaLogDirsResponse::default()
-    })
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! What lies in each log directory and, from v4 on, how full its file system is. An offline directory is
 //! named with KAFKA_STORAGE_ERROR and nothing else. No list of topics means all.
-//! v5: whether a directory is cordoned. Replicas have no lag: each is the only one.
+//! v5: whether a directory is cordoned. A replica on its way to another directory is named in both; there it
+//! is a future one, and tells how far it is behind. Others have no lag: each is the only one.
 
 use super::context::Staged;
 use crate::protocol::messages::DescribeLogDirsRequest;
@@ -11,7 +12,7 @@ use crate::protocol::messages::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
 use crate::protocol::{ErrorCode, Text};
-use crate::replica::{DirectoryContents, DirectoryState, Replicas};
+use crate::replica::{DirectoryContents, DirectoryState, HostedLog, Replicas};
 use crate::types::TopicPartition;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -67,28 +68,23 @@ fn topics(contents: &DirectoryContents, asked: &Asked) -> Vec<DescribeLogDirsTop
         let key = || (name.topic.to_string(), name.partition);
         asked.as_ref().is_none_or(|asked| asked.contains(&key()))
     };
-    let partitions: Vec<&(TopicPartition, u64)> = contents
-        .partitions
-        .iter()
-        .filter(|(name, _)| is_asked(name))
-        .collect();
-    let topics = partitions.chunk_by(|(one, _), (other, _)| one.topic == other.topic);
+    let logs = contents.logs.iter().filter(|log| is_asked(&log.partition));
+    let logs: Vec<&HostedLog> = logs.collect();
+    let topics = logs.chunk_by(|one, other| one.partition.topic == other.partition.topic);
     topics
-        .map(|partitions| DescribeLogDirsTopic {
-            name: Text::copy(partitions[0].0.topic.as_str()),
-            partitions: partitions
-                .iter()
-                .map(|partition| described(partition))
-                .collect(),
+        .map(|logs| DescribeLogDirsTopic {
+            name: Text::copy(logs[0].partition.topic.as_str()),
+            partitions: logs.iter().map(|log| described(log)).collect(),
         })
         .collect()
 }
 
-fn described((name, bytes): &(TopicPartition, u64)) -> DescribeLogDirsPartition {
+fn described(log: &HostedLog) -> DescribeLogDirsPartition {
     DescribeLogDirsPartition {
-        partition_index: name.partition,
-        partition_size: signed(*bytes),
-        ..DescribeLogDirsPartition::default()
+        partition_index: log.partition.partition,
+        partition_size: signed(log.size),
+        offset_lag: log.lag,
+        is_future_key: log.is_copy,
     }
 }
 

@@ -71,9 +71,8 @@ impl From<MoveError> for ErrorCode {
             // Kafka keeps the older code here, for tools that know no other.
             MoveError::Lookup(LookupError::NotLeader) => ErrorCode::ReplicaNotAvailable,
             MoveError::Lookup(error) => error.into(),
-            MoveError::CordonedDirectory | MoveError::Unsupported => {
-                ErrorCode::InvalidReplicaAssignment
-            }
+            MoveError::CordonedDirectory => ErrorCode::InvalidReplicaAssignment,
+            MoveError::NameTooLong => ErrorCode::InvalidTopicException,
         }
     }
 }

@@ -336,7 +336,7 @@ impl Api {
                 describe_log_dirs::handle(&request, &self.replicas)
             }),
             ApiKey::AlterReplicaLogDirs => call.answer(reply, |request, _| {
-                alter_replica_log_dirs::handle(&request, &self.replicas, &self.image)
+                alter_replica_log_dirs::handle(request, &self.replicas, &self.image)
             }),
             ApiKey::DescribeProducers => call.answer(reply, |request, _| {
                 describe_producers::handle(&request, &self.replicas, &self.image)

@@ -50,6 +50,10 @@ pub struct Directories {
     pub metadata_dir: PathBuf,
     /// `cordoned.log.dirs`: those of `log_dirs` that take no new partitions (KIP-1066).
     pub cordoned: Vec<PathBuf>,
+    /// `num.replica.alter.log.dirs.threads`: replicas that are copied to another directory at once.
+    pub move_threads: u32,
+    /// `replica.alter.log.dirs.io.max.bytes.per.second`, over all copies.
+    pub move_bytes_per_second_max: u64,
 }
 
 impl Directories {

@@ -368,10 +368,15 @@ fn directories(read: &Read<'_>) -> Result<Directories, ConfigError> {
             format!("one of log.dirs ({})", named.join(", ")),
         ));
     }
+    let count = u32::try_from(log_dirs.len()).unwrap_or(u32::MAX);
     Ok(Directories {
         log_dirs,
         metadata_dir,
         cordoned,
+        move_threads: read
+            .optional_count("num.replica.alter.log.dirs.threads")
+            .unwrap_or(count),
+        move_bytes_per_second_max: read.long("replica.alter.log.dirs.io.max.bytes.per.second"),
     })
 }
 
@@ -677,6 +682,11 @@ impl Read<'_> {
     /// nothing to count.
     fn count(&self, name: &str) -> u32 {
         u32::try_from(self.int(name)).unwrap_or(0)
+    }
+
+    /// The same of a key that need not have a value.
+    fn optional_count(&self, name: &str) -> Option<u32> {
+        self.value(name).map(|_| self.count(name))
     }
 
     /// A number that is known to be small, such as a count of replicas.

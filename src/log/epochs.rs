@@ -100,6 +100,14 @@ impl Epochs {
         self.entries.clear();
     }
 
+    /// The same for another log's directory.
+    pub(super) fn for_another(&self) -> Epochs {
+        Epochs {
+            entries: self.entries.clone(),
+            unsaved: true,
+        }
+    }
+
     /// The epoch that `offset` was written in.
     pub(super) fn epoch_of(&self, offset: Offset) -> Option<LeaderEpoch> {
         let below = self.entries.partition_point(|entry| entry.start <= offset);

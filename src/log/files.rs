@@ -60,8 +60,8 @@ pub(super) enum DirName {
     Partition(TopicPartition),
     /// `<topic>-<partition>.<uuid>-delete`: to be removed.
     Delete,
-    /// `…-future`: a copy on its way from another log directory.
-    Future,
+    /// `<topic>-<partition>.<uuid>-future`: a copy on its way from another log directory.
+    Future(TopicPartition),
     /// `…-stray`: not assigned to this broker any more; kept until a person removes it.
     Stray,
     /// None of Kafka's.
@@ -69,27 +69,35 @@ pub(super) enum DirName {
 }
 
 pub(super) fn parse_dir_name(name: &str) -> DirName {
-    if let Some((_, end)) = name.rsplit_once('.') {
-        let suffixes = [
-            ("-delete", DirName::Delete),
-            ("-future", DirName::Future),
-            ("-stray", DirName::Stray),
-        ];
-        for (suffix, meaning) in suffixes {
-            let id = end.strip_suffix(suffix);
-            if id.is_some_and(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())) {
-                return meaning;
-            }
+    let is_id = |id: &str| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
+    let marked = name.rsplit_once('.').and_then(|(partition, end)| {
+        let (id, suffix) = end.split_once('-')?;
+        match suffix {
+            "delete" if is_id(id) => Some(DirName::Delete),
+            "stray" if is_id(id) => Some(DirName::Stray),
+            "future" if is_id(id) => parse_partition(partition).map(DirName::Future),
+            _ => None,
         }
-    }
-    let parsed = name.rsplit_once('-').and_then(|(topic, partition)| {
-        if !partition.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        let topic = TopicName::parse(topic).ok()?;
-        Some(TopicPartition::new(topic, partition.parse().ok()?))
     });
-    parsed.map_or(DirName::Foreign, DirName::Partition)
+    marked
+        .or_else(|| parse_partition(name).map(DirName::Partition))
+        .unwrap_or(DirName::Foreign)
+}
+
+fn parse_partition(name: &str) -> Option<TopicPartition> {
+    let (topic, partition) = name.rsplit_once('-')?;
+    if !partition.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let topic = TopicName::parse(topic).ok()?;
+    Some(TopicPartition::new(topic, partition.parse().ok()?))
+}
+
+/// The directory of a copy of the partition. `None` if the name is too long: what a copy belongs to is
+/// known from its name alone.
+pub(super) fn copy_name(partition: &TopicPartition, id: Uuid) -> Option<String> {
+    let name = set_aside_name(partition, id, "-future");
+    name.starts_with(partition.topic.as_str()).then_some(name)
 }
 
 /// `<topic>-<partition>.<uuid as 32 hex digits><suffix>`, within the length of a name.
@@ -148,7 +156,11 @@ mod tests {
         assert_eq!(named("a-b.c-12"), partition("a-b.c", 12));
         let hex = "0123456789abcdef0123456789abcdef";
         assert_eq!(named(&format!("orders-0.{hex}-delete")), DirName::Delete);
-        assert_eq!(named(&format!("orders-0.{hex}-future")), DirName::Future);
+        let copied = TopicPartition::new(TopicName::parse("orders").unwrap(), 0);
+        assert_eq!(
+            named(&format!("orders-0.{hex}-future")),
+            DirName::Future(copied)
+        );
         assert_eq!(named(&format!("orders-0.{hex}-stray")), DirName::Stray);
         for foreign in ["lost+found", "orders", "orders-", "-1", "orders-x"] {
             assert_eq!(named(foreign), DirName::Foreign, "{foreign}");
@@ -159,11 +171,15 @@ mod tests {
     fn a_long_name_set_aside_still_fits_a_directory_entry() {
         let topic = TopicName::parse(&"t".repeat(249)).unwrap();
         let name = set_aside_name(
-            &TopicPartition::new(topic, 3),
+            &TopicPartition::new(topic.clone(), 3),
             Uuid::METADATA_TOPIC,
             "-delete",
         );
         assert_eq!(name.len(), 255);
+        assert_eq!(
+            copy_name(&TopicPartition::new(topic, 3), Uuid::METADATA_TOPIC),
+            None
+        );
         assert_eq!(parse_dir_name(&name), DirName::Delete);
     }
 

@@ -10,6 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 
+/// Whether there was only no room, on the disk or within a limit.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
+}
+
 /// One log directory's state, shared by all logs in it.
 #[derive(Debug, Default)]
 pub struct Health {
@@ -38,11 +46,7 @@ impl Health {
     /// As [`Health::fail`], unless the disk is only full: what was written before stands then, and the
     /// next time works once there is room.
     pub fn fail_unless_full(&self, dir: &Path, error: &io::Error) {
-        let is_full = matches!(
-            error.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-        );
-        if !is_full {
+        if !is_full(error) {
             self.fail(dir, error);
         }
     }

@@ -501,7 +501,7 @@ impl Log {
         self.shared.first_unstable.store(first, Ordering::Release);
     }
 
-    fn publish_end(&self, end: Offset) {
+    pub(super) fn publish_end(&self, end: Offset) {
         self.shared.log_end.store(end.0, Ordering::Release);
     }
 
@@ -613,7 +613,7 @@ impl Log {
         Ok(self.roll_at(self.log_end(), now)?)
     }
 
-    fn roll_at(&mut self, base: Offset, now: Timestamp) -> io::Result<()> {
+    pub(super) fn roll_at(&mut self, base: Offset, now: Timestamp) -> io::Result<()> {
         let empty = self.active.size() == 0;
         if empty && base == self.active.base {
             return Ok(());

@@ -10,6 +10,7 @@
 
 mod cleaner;
 mod config;
+mod copying;
 mod crc_scan;
 mod epochs;
 mod errors;
@@ -36,6 +37,7 @@ pub use cleaner::{
     Progress, Replaced, Replacement,
 };
 pub use config::{CleanupPolicy, LogConfig};
+pub use copying::CopyError;
 pub use epochs::{EpochEnd, EpochStart};
 pub use errors::{
     AboveHighWatermark, AppendError, FlushError, OpenError, ReadError, ReplicaAppendError,

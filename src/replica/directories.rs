@@ -2,9 +2,10 @@
 
 use super::manager::{LookupError, Replicas};
 use super::partition::Partition;
+use crate::log::{LogDirectory, LogView};
 use crate::metadata::{ImageHandle, MetadataImage};
 use crate::runtime::Space;
-use crate::types::{TopicPartition, Uuid};
+use crate::types::{TopicName, TopicPartition, Uuid};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,8 +24,19 @@ pub struct DirectoryState {
 pub struct DirectoryContents {
     /// Of the file system that the directory lies on.
     pub space: Space,
-    /// Bytes in the segments of each partition, by name.
-    pub partitions: Vec<(TopicPartition, u64)>,
+    /// What lies there, by name.
+    pub logs: Vec<HostedLog>,
+}
+
+/// A log in a directory: a replica, or its copy on the way from another directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostedLog {
+    pub partition: TopicPartition,
+    /// Of its segments, in bytes.
+    pub size: u64,
+    /// Offsets that a copy is behind its original.
+    pub lag: i64,
+    pub is_copy: bool,
 }
 
 /// A replica of this broker lies in a log directory.
@@ -46,8 +58,8 @@ pub enum MoveError {
     CordonedDirectory,
     #[error("{0}")]
     Lookup(#[from] LookupError),
-    #[error("partitions cannot be moved between log directories")]
-    Unsupported,
+    #[error("the topic name is too long")]
+    NameTooLong,
 }
 
 impl Replicas {
@@ -76,7 +88,8 @@ impl Replicas {
         let place = |partition: Arc<Partition>| {
             let topic_id = partition.topic_id();
             let number = partition.name().partition;
-            let directory = self.directory_of(&partition)?;
+            let destination = self.moves.destination(partition.name());
+            let directory = destination.or_else(|| self.directory_of(&partition))?;
             let told = image.topic_by_id(&topic_id)?.partition(number)?;
             (told.directory_of(self.node()) != directory).then_some(ReplicaPlace {
                 topic_id,
@@ -89,7 +102,7 @@ impl Replicas {
 
     /// The directory that a partition lies in, online or not.
     pub(super) fn directory_of(&self, partition: &Partition) -> Option<Uuid> {
-        let directory = self.logs().directory_of(partition.view());
+        let directory = self.logs().directory_of(&partition.view());
         directory.map(|directory| directory.id())
     }
 
@@ -107,20 +120,33 @@ impl Replicas {
 
     /// Every log directory of the configuration. Blocks.
     pub fn describe_directories(&self) -> Vec<DirectoryState> {
-        let mut partitions: Vec<_> = self.all();
-        partitions.sort_by(|one, other| one.name().cmp(other.name()));
+        let mut logs: Vec<(PathBuf, HostedLog)> = Vec::new();
+        let mut add = |view: &LogView, lag, is_copy| {
+            let hosted = HostedLog {
+                partition: view.partition().clone(),
+                size: view.size(),
+                lag,
+                is_copy,
+            };
+            logs.push((view.log_dir().to_owned(), hosted));
+        };
+        for partition in self.all() {
+            add(&partition.view(), 0, false);
+        }
+        for (copy, lag) in self.moves.copies() {
+            add(&copy, lag, true);
+        }
+        logs.sort_by(|(_, one), (_, other)| one.partition.cmp(&other.partition));
         let describe = |configured: &PathBuf| {
-            let mut directories = self.logs().directories().iter();
-            let contents = directories
-                .find(|directory| directory.path() == configured && directory.is_online())
+            let lying_here = |(directory, hosted): &(PathBuf, HostedLog)| {
+                (directory == configured).then(|| hosted.clone())
+            };
+            let contents = self
+                .online_at(configured)
                 .and_then(|_| self.runtime().disk.space(configured).ok())
                 .map(|space| DirectoryContents {
                     space,
-                    partitions: partitions
-                        .iter()
-                        .filter(|partition| partition.view().log_dir() == configured)
-                        .map(|partition| (partition.name().clone(), partition.view().size()))
-                        .collect(),
+                    logs: logs.iter().filter_map(lying_here).collect(),
                 });
             DirectoryState {
                 path: absolute(configured),
@@ -131,32 +157,43 @@ impl Replicas {
         self.configured_directories().iter().map(describe).collect()
     }
 
-    /// Checks that the partition lies in `directory`, an absolute path, where it is wanted.
+    fn online_at(&self, configured: &Path) -> Option<&LogDirectory> {
+        let mut directories = self.logs().directories().iter();
+        let found = directories.find(|directory| directory.path() == configured)?;
+        found.is_online().then_some(&**found)
+    }
+
+    /// Begins to move the partition to `directory`, an absolute path, in the background; one that lies
+    /// there already stays, and is moved nowhere else. Blocks.
     ///
-    /// Errors: it lies in another one. Nothing is moved.
+    /// A partition that does not exist yet will be made there, and is an error now.
     pub fn move_to_directory(
-        &self,
+        self: &Arc<Replicas>,
         topic: &str,
         partition: i32,
         directory: &str,
         image: &ImageHandle,
     ) -> Result<(), MoveError> {
+        let name = TopicName::parse(topic).ok();
+        let name = name.map(|topic| TopicPartition::new(topic, partition));
+        if (name.as_ref()).is_some_and(|name| !self.logs().can_be_copied(name)) {
+            return Err(MoveError::NameTooLong);
+        }
         let mut configured = self.configured_directories().into_iter();
         let wanted = configured
             .find(|configured| absolute(configured) == Path::new(directory))
             .ok_or(MoveError::UnknownDirectory)?;
-        let mut directories = self.logs().directories().iter();
-        directories
-            .find(|directory| directory.path() == wanted && directory.is_online())
-            .ok_or(MoveError::OfflineDirectory)?;
+        let directory = self.online_at(&wanted).ok_or(MoveError::OfflineDirectory)?;
         if self.is_cordoned(&wanted) {
             return Err(MoveError::CordonedDirectory);
         }
-        let partition = self.find(topic, partition, image)?;
-        if partition.view().log_dir() == wanted {
-            Ok(())
-        } else {
-            Err(MoveError::Unsupported)
+        match (self.find(topic, partition, image), name) {
+            (Ok(partition), _) => self.begin_move(&partition, directory),
+            (Err(error), Some(name)) if error != LookupError::Offline => {
+                self.moves.prefer(name, directory.id());
+                Err(error.into())
+            }
+            (Err(error), _) => Err(error.into()),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! All partitions of this broker, and what the metadata says they should be.
 
 use super::cleaner::CleanerState;
+use super::moving::Moves;
 use super::partition::{Partition, PartitionSettings};
 use super::topic_config::log_config;
-use crate::config::{CleanerConfig, LiveConfig, TopicConfig};
+use crate::config::{CleanerConfig, InForce, LiveConfig, TopicConfig};
 use crate::log::{LoadError, Loaded, LoadedLog, Log, LogConfig, LogManager, LogView, Wanted};
 use crate::metadata::{
     Delta, ImageHandle, MetadataImage, MetadataListener, PartitionImage, TopicImage,
@@ -31,6 +32,7 @@ pub struct Replicas {
     /// The same for where logs are clean.
     writing_cleaned_ends: Mutex<()>,
     pub(super) cleaner: CleanerState,
+    pub(super) moves: Moves,
     /// Told when a partition lies elsewhere than the metadata says.
     pub(super) placed: Notify,
 }
@@ -80,6 +82,7 @@ impl Replicas {
             writing_log_starts: Mutex::default(),
             writing_cleaned_ends: Mutex::default(),
             cleaner: CleanerState::default(),
+            moves: Moves::default(),
             placed: Notify::new(),
         });
         let now = replicas.runtime.clock.wall();
@@ -100,11 +103,41 @@ impl Replicas {
     }
 
     fn host_all(&self, image: &MetadataImage, loaded: Loaded) {
-        let mut by_partition: BTreeMap<TopicPartition, LoadedLog> = BTreeMap::new();
-        for found in loaded.logs {
+        let mut by_partition: BTreeMap<TopicPartition, Log> = BTreeMap::new();
+        for log in self.keep_ours(image, loaded.logs) {
+            by_partition.insert(log.partition().clone(), log);
+        }
+        let mut copies = Vec::new();
+        for copy in self.keep_ours(image, loaded.copies) {
+            if by_partition.contains_key(copy.partition()) {
+                copies.push(copy);
+            } else if let Some(log) = self.promoted(image, copy) {
+                by_partition.insert(log.partition().clone(), log);
+            }
+        }
+        for topic in image.topics() {
+            self.host(topic, image, Some(&mut by_partition));
+        }
+        for copy in copies {
+            let name = copy.partition().clone();
+            let state = image.partition(name.topic.as_str(), name.partition);
+            let original = self.hosted(&name);
+            if let (Some(state), Some(original)) = (state, original) {
+                self.resume_move(&original, copy, state.directory_of(self.node));
+            }
+        }
+        // Partitions that are gone must be gone from there too, or new ones of the same name would begin
+        // as clean up to an offset of the old ones.
+        let _ = self.write_cleaned_ends();
+    }
+
+    /// Sets aside the logs of partitions that this broker does not have.
+    fn keep_ours(&self, image: &MetadataImage, found: Vec<LoadedLog>) -> Vec<Log> {
+        let mut ours = Vec::new();
+        for found in found {
             let name = found.log.partition().clone();
             if self.is_ours(image, &name, found.topic_id) {
-                by_partition.insert(name, found);
+                ours.push(found.log);
                 continue;
             }
             warn!(partition = %name, "set aside a log that belongs to no known topic");
@@ -112,12 +145,31 @@ impl Replicas {
                 error!(partition = %name, %error, "could not set aside a log");
             }
         }
-        for topic in image.topics() {
-            self.host(topic, image, Some(&mut by_partition));
+        ours
+    }
+
+    /// Makes a copy without an original the partition's log, if the metadata says that it had become that:
+    /// then the last stop came between the two renames.
+    fn promoted(&self, image: &MetadataImage, copy: Log) -> Option<Log> {
+        let name = copy.partition().clone();
+        let state = image.partition(name.topic.as_str(), name.partition)?;
+        let directory = self.logs.directory_of(&copy.view())?.id();
+        if state.directory_of(self.node) != directory {
+            warn!(partition = %name, "left a copy alone whose original is not there");
+            return None;
         }
-        // Partitions that are gone must be gone from there too, or new ones of the same name would begin
-        // as clean up to an offset of the old ones.
-        let _ = self.write_cleaned_ends();
+        let now = self.runtime.clock.wall();
+        let config = self.log_config_of(image, &name.topic);
+        let promoted = self.logs.promote(copy, config, now);
+        promoted
+            .inspect_err(|error| error!(partition = %name, %error, "could not end a move"))
+            .ok()
+    }
+
+    /// The partition, if its log is open here.
+    fn hosted(&self, name: &TopicPartition) -> Option<Arc<Partition>> {
+        let hosted = self.hosted.read();
+        hosted.by_name.get(&name.topic)?.get(name.partition)
     }
 
     fn is_ours(&self, image: &MetadataImage, name: &TopicPartition, id: Option<Uuid>) -> bool {
@@ -190,6 +242,10 @@ impl Replicas {
         self.node
     }
 
+    pub(super) fn config(&self) -> Arc<InForce> {
+        self.config.load()
+    }
+
     pub(super) fn cleaner_config(&self) -> CleanerConfig {
         self.config.load().config.cleaner.clone()
     }
@@ -212,38 +268,45 @@ impl Replicas {
     /// Closes every log, writes the checkpoints, and marks the directories as cleanly shut down by the
     /// broker that was registered as `broker_epoch`.
     pub fn close(&self, broker_epoch: i64) {
-        let partitions = self.all();
-        for partition in &partitions {
+        for partition in self.all() {
             partition.close_log();
         }
-        if let Err(error) = self.logs.close(&views(&partitions), broker_epoch) {
+        self.moves.close();
+        if let Err(error) = self.logs.close(&self.views(), broker_epoch) {
             error!(%error, "could not mark a clean shutdown; the next start recovers");
         }
     }
 
+    /// Of all logs, and of their copies in other directories.
+    fn views(&self) -> Vec<LogView> {
+        let partitions = self.all();
+        let logs = partitions.iter().map(|it| LogView::clone(&it.view()));
+        let copies = self.moves.copies().into_iter().map(|(copy, _)| copy);
+        logs.chain(copies).collect()
+    }
+
     pub(super) fn write_high_watermarks(&self) {
-        if let Err(error) = self.logs.checkpoint_high_watermarks(&views(&self.all())) {
+        if let Err(error) = self.logs.checkpoint_high_watermarks(&self.views()) {
             error!(%error, "could not write the high watermarks");
         }
     }
 
-    pub(super) fn write_recovery_points(&self) {
-        if let Err(error) = self.logs.checkpoint_recovery(&views(&self.all())) {
-            error!(%error, "could not write the recovery points");
-        }
+    pub(super) fn write_recovery_points(&self) -> io::Result<()> {
+        let written = self.logs.checkpoint_recovery(&self.views());
+        written.inspect_err(|error| error!(%error, "could not write the recovery points"))
     }
 
     /// Afterwards no crash takes back the start of any log.
     pub(super) fn write_log_starts(&self) -> io::Result<()> {
         let _writing = self.writing_log_starts.lock();
-        let written = self.logs.checkpoint_log_starts(&views(&self.all()));
+        let written = self.logs.checkpoint_log_starts(&self.views());
         written.inspect_err(|error| error!(%error, "could not write the log starts"))
     }
 
     /// Afterwards a crash does not change from where each log is dirty.
     pub(super) fn write_cleaned_ends(&self) -> io::Result<()> {
         let _writing = self.writing_cleaned_ends.lock();
-        let written = self.logs.checkpoint_cleaned_ends(&views(&self.all()));
+        let written = self.logs.checkpoint_cleaned_ends(&self.views());
         written.inspect_err(|error| error!(%error, "could not write where logs are clean"))
     }
 
@@ -253,7 +316,7 @@ impl Replicas {
         &self,
         topic: &TopicImage,
         image: &MetadataImage,
-        mut loaded: Option<&mut BTreeMap<TopicPartition, LoadedLog>>,
+        mut loaded: Option<&mut BTreeMap<TopicPartition, Log>>,
     ) {
         let before = self.hosted.read().by_id.get(&topic.id).cloned();
         let known_before = before.as_ref().map_or(0, |before| before.partitions.len());
@@ -265,6 +328,7 @@ impl Replicas {
             partitions.push(match known {
                 Some(partition) => {
                     self.take_role(&partition, state);
+                    self.check_place(&partition, state);
                     Some(partition)
                 }
                 None => {
@@ -277,13 +341,16 @@ impl Replicas {
                         config,
                     };
                     let log = match found {
-                        Some(found) => Some(found.log),
+                        Some(found) => Some(found),
                         None => self.create_log(&settings, state, is_new),
                     };
                     log.map(|log| self.open_partition(settings, log, state))
                 }
             });
         }
+        (self.moves).told(topic, |number| {
+            Some(topic.partition(number)?.directory_of(self.node))
+        });
         let hosted = Arc::new(HostedTopic {
             name: topic.name.clone(),
             id: topic.id,
@@ -314,8 +381,13 @@ impl Replicas {
             error!(partition = %name, directory = %assigned, "the log directory is offline; so is the partition");
             return None;
         }
+        let preferred = self.moves.take_preferred(name);
         let wanted = Wanted {
-            directory: assigned,
+            directory: if assigned.is_zero() {
+                preferred
+            } else {
+                assigned
+            },
             cordoned: &self.config.load().config.directories.cordoned,
         };
         let now = self.runtime.clock.wall();
@@ -342,10 +414,15 @@ impl Replicas {
     ) -> Arc<Partition> {
         let partition = Partition::new(settings, log, &self.runtime);
         self.take_role(&partition, state);
-        if self.directory_of(&partition) != Some(state.directory_of(self.node)) {
+        self.check_place(&partition, state);
+        Arc::new(partition)
+    }
+
+    /// Has the metadata told where the partition lies, if it says otherwise.
+    fn check_place(&self, partition: &Partition, state: &PartitionImage) {
+        if self.directory_of(partition) != Some(state.directory_of(self.node)) {
             self.placed.notify_one();
         }
-        Arc::new(partition)
     }
 
     fn take_role(&self, partition: &Partition, state: &PartitionImage) {
@@ -372,6 +449,7 @@ impl Replicas {
         let Some(removed) = removed else { return };
         let now = self.runtime.clock.wall();
         for partition in removed.partitions.iter().flatten() {
+            self.moves.cancel(partition.name());
             let Some(log) = partition.take_log() else {
                 continue;
             };
@@ -436,15 +514,9 @@ impl MetadataListener for Replicas {
         }
         if delta.broker_configs_changed {
             self.cleaner.reconfigured();
+            self.moves.reconfigured.notify_waiters();
         }
     }
-}
-
-fn views(partitions: &[Arc<Partition>]) -> Vec<LogView> {
-    partitions
-        .iter()
-        .map(|partition| partition.view().clone())
-        .collect()
 }
 
 impl HostedTopic {

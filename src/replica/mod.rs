@@ -5,6 +5,7 @@ mod cleaning_state;
 mod deletion;
 mod directories;
 mod manager;
+mod moving;
 mod partition;
 mod reading;
 mod sessions;
@@ -19,8 +20,9 @@ pub use crate::log::{
 };
 pub use cleaner::{CleanerFigures, start_cleaners};
 pub use deletion::{DeleteRecordsError, NewStart};
-pub use directories::{DirectoryContents, DirectoryState, MoveError, ReplicaPlace};
+pub use directories::{DirectoryContents, DirectoryState, HostedLog, MoveError, ReplicaPlace};
 pub use manager::{LookupError, Replicas};
+pub use moving::start_moves;
 pub use partition::{
     AppendError, Durability, EpochError, Partition, PartitionSettings, ProduceError, ProduceFrom,
     Produced, StorageFailed, Writer,

@@ -6,7 +6,7 @@ use crate::log::{self, ActiveProducer, Appended, FlushDue, Log, LogConfig, LogVi
 use crate::record::{InvalidBatch, ValidBatch, ZstdUse};
 use crate::runtime::{Clock, Runtime, Tasks};
 use crate::types::{LeaderEpoch, Offset, Timestamp, TopicPartition, Uuid};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -21,8 +21,8 @@ pub struct Partition {
     /// The owner of the files; `None` once it was closed. Held for one append or one act of upkeep,
     /// never across `.await`.
     log: Mutex<Option<Log>>,
-    /// What readers use beside the writer.
-    view: LogView,
+    /// What readers use beside the writer. Another one once the log has moved to another directory.
+    view: ArcSwap<LogView>,
     leader_epoch: AtomicI32,
     config: ArcSwap<LogConfig>,
     waiters: Waiters,
@@ -48,6 +48,15 @@ pub struct PartitionSettings {
     pub name: TopicPartition,
     pub topic_id: Uuid,
     pub config: LogConfig,
+}
+
+/// What came of [`Partition::swap_log`].
+pub(super) enum Swapped {
+    Yes(Log),
+    /// Not now: this is the log as before.
+    No(Log),
+    /// There is no log any more.
+    Lost,
 }
 
 /// What a partition serves.
@@ -152,7 +161,7 @@ impl Partition {
         }
         // The only replica is in sync by itself: all that it has is committed.
         log.advance_high_watermark(log.committable_end());
-        let view = log.view();
+        let view = ArcSwap::from_pointee(log.view());
         Partition {
             name,
             topic_id,
@@ -181,8 +190,8 @@ impl Partition {
     }
 
     /// What readers of the log use.
-    pub(super) fn view(&self) -> &LogView {
-        &self.view
+    pub(super) fn view(&self) -> Guard<Arc<LogView>> {
+        self.view.load()
     }
 
     /// Fetches that wait for more.
@@ -196,25 +205,25 @@ impl Partition {
 
     /// The offset below which every record is committed.
     pub fn high_watermark(&self) -> Offset {
-        self.view.high_watermark()
+        self.view().high_watermark()
     }
 
     /// The first offset of an open transaction, or the high watermark.
     pub fn last_stable(&self) -> Offset {
-        self.view.last_stable_offset()
+        self.view().last_stable_offset()
     }
 
     pub fn log_start(&self) -> Offset {
-        self.view.log_start()
+        self.view().log_start()
     }
 
     pub fn log_end(&self) -> Offset {
-        self.view.log_end()
+        self.view().log_end()
     }
 
     /// Bytes of the log's segments.
     pub fn size(&self) -> u64 {
-        self.view.size()
+        self.view().size()
     }
 
     /// The topic is gone, or the broker stops: nobody should wait any longer.
@@ -223,7 +232,7 @@ impl Partition {
     }
 
     pub(super) fn is_offline(&self) -> bool {
-        self.state.offline.load(Ordering::Acquire) || !self.view.is_online()
+        self.state.offline.load(Ordering::Acquire) || !self.view().is_online()
     }
 
     /// Whether this broker leads the partition.
@@ -370,7 +379,7 @@ impl Partition {
         loop {
             // Hears of every sync from here on.
             let next = self.synced.notified();
-            if self.view.recovery_point() >= end {
+            if self.view().recovery_point() >= end {
                 return Ok(());
             }
             if self.is_closed() {
@@ -468,7 +477,7 @@ impl Partition {
     /// Brings the log to the disk if `flush.ms` has passed since the last time.
     pub(super) fn flush_if_old(&self, now: Timestamp) {
         let age = now.ms_since(Timestamp(self.flushed_at.load(Ordering::Relaxed)));
-        let is_dirty = self.view.recovery_point() < self.log_end();
+        let is_dirty = self.view().recovery_point() < self.log_end();
         if is_dirty && age >= self.config.load().flush_ms {
             // A failure has been logged, and has taken the directory offline.
             let _ = self.flush();
@@ -482,6 +491,32 @@ impl Partition {
         self.waiters.wake_all();
         self.synced.notify_waiters();
         log
+    }
+
+    /// Has `swap` put another log in the place of this one. Nobody writes meanwhile.
+    pub(super) fn swap_log(&self, swap: impl FnOnce(Log) -> Swapped) {
+        // A sync of the one must not count for the other.
+        let _flushing = self.flushing.lock();
+        let mut guard = self.log.lock();
+        let Some(log) = guard.take() else { return };
+        let broken = Broken(&self.state.offline);
+        match swap(log) {
+            Swapped::Yes(mut log) => {
+                log.advance_high_watermark(log.committable_end());
+                self.view.store(Arc::new(log.view()));
+                *guard = Some(log);
+                broken.not();
+            }
+            Swapped::No(log) => {
+                *guard = Some(log);
+                broken.not();
+            }
+            Swapped::Lost => drop(broken), // as after a panic
+        }
+        drop(guard);
+        // What was written before is on the disk by now, or will never be.
+        self.waiters.wake_all();
+        self.synced.notify_waiters();
     }
 
     /// Closes the log in good order.

@@ -80,11 +80,9 @@ impl Replicas {
                 }
             }
             Chore::HighWatermarks => self.write_high_watermarks(),
-            Chore::RecoveryPoints => self.write_recovery_points(),
-            Chore::LogStarts => {
-                // A failure has been logged; there is a next time.
-                let _ = self.write_log_starts();
-            }
+            // A failure has been logged; there is a next time.
+            Chore::RecoveryPoints => drop(self.write_recovery_points()),
+            Chore::LogStarts => drop(self.write_log_starts()),
             Chore::Removal => {
                 self.logs().empty_trash(now);
             }

@@ -4,18 +4,23 @@ use super::frames;
 use bytes::{Bytes, BytesMut};
 use ottla::metadata::ConfigKind;
 use ottla::protocol::messages::{
-    CreateTopicsRequest, CreateTopicsResponse, FetchRequest, FetchResponse, FindCoordinatorRequest,
-    FindCoordinatorResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
-    InitProducerIdRequest, InitProducerIdResponse, OffsetCommitRequest, OffsetCommitResponse,
-    OffsetFetchRequest, OffsetFetchResponse, ProduceRequest, ProduceResponse,
-    create_topics_request as create, fetch_request as fetch,
-    incremental_alter_configs_request as alter, offset_commit_request as commit,
-    offset_fetch_request as committed, produce_request as produce,
+    AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse, CreateTopicsRequest,
+    CreateTopicsResponse, DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest,
+    DeleteTopicsResponse, DescribeLogDirsRequest, DescribeLogDirsResponse, FetchRequest,
+    FetchResponse, FindCoordinatorRequest, FindCoordinatorResponse, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse, InitProducerIdRequest, InitProducerIdResponse,
+    OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
+    ProduceRequest, ProduceResponse, alter_replica_log_dirs_request as moving,
+    create_topics_request as create, delete_records_request as delete_records,
+    delete_topics_request as delete, describe_log_dirs_response::DescribeLogDirsResult,
+    fetch_request as fetch, incremental_alter_configs_request as alter,
+    offset_commit_request as commit, offset_fetch_request as committed, produce_request as produce,
 };
 use ottla::protocol::{ErrorCode, Message, Text};
 use ottla::record::{BatchBuilder, BatchOptions, Batches, DecodeLimits, NewRecord, ProducerStamp};
 use ottla::types::{ProducerEpoch, ProducerId, Timestamp};
 use std::io;
+use std::path::Path;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// One connection. Requests are answered in order; [`Client::send`] and [`Client::receive`] may be
@@ -132,6 +137,69 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         };
         let response: IncrementalAlterConfigsResponse = self.call(&request, 1).await?;
         Ok(checked(response.responses[0].error_code, ()))
+    }
+
+    pub(crate) async fn delete_topic(&mut self, topic: &str) -> Answer<()> {
+        let request = DeleteTopicsRequest {
+            topics: vec![delete::DeleteTopicState {
+                name: Some(topic.to_owned().into()),
+                ..Default::default()
+            }],
+            timeout_ms: 30_000,
+            ..Default::default()
+        };
+        let response: DeleteTopicsResponse = self.call(&request, 6).await?;
+        Ok(checked(response.responses[0].error_code, ()))
+    }
+
+    /// Deletes what lies below `offset`; the start that the log has now.
+    pub(crate) async fn delete_records(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+    ) -> Answer<i64> {
+        let request = DeleteRecordsRequest {
+            topics: vec![delete_records::DeleteRecordsTopic {
+                name: topic.to_owned().into(),
+                partitions: vec![delete_records::DeleteRecordsPartition {
+                    partition_index: partition,
+                    offset,
+                }],
+            }],
+            timeout_ms: 30_000,
+        };
+        let response: DeleteRecordsResponse = self.call(&request, 2).await?;
+        let answer = &response.topics[0].partitions[0];
+        Ok(checked(answer.error_code, answer.low_watermark))
+    }
+
+    /// Asks for a partition to lie in a log directory.
+    pub(crate) async fn move_replica(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        directory: &Path,
+    ) -> Answer<()> {
+        let path = directory.to_str().expect("a path in UTF-8").to_owned();
+        let request = AlterReplicaLogDirsRequest {
+            dirs: vec![moving::AlterReplicaLogDir {
+                path: path.into(),
+                topics: vec![moving::AlterReplicaLogDirTopic {
+                    name: topic.to_owned().into(),
+                    partitions: vec![partition],
+                }],
+            }],
+        };
+        let response: AlterReplicaLogDirsResponse = self.call(&request, 2).await?;
+        Ok(checked(response.results[0].partitions[0].error_code, ()))
+    }
+
+    /// The log directories, in the order of the configuration.
+    pub(crate) async fn log_dirs(&mut self) -> io::Result<Vec<DescribeLogDirsResult>> {
+        let request = DescribeLogDirsRequest { topics: None };
+        let response: DescribeLogDirsResponse = self.call(&request, 5).await?;
+        Ok(response.results)
     }
 
     /// Writes one batch; the offset of its first record.

@@ -162,7 +162,7 @@ pub(super) const QUOTAS: &[Key] = &[
         AtLeast(0), ClusterWide, NotYet,
         "Most bytes a second that throttled replicas take in."),
     key("replica.alter.log.dirs.io.max.bytes.per.second", Long, Some("9223372036854775807"),
-        AtLeast(0), ClusterWide, NotYet,
+        AtLeast(0), ClusterWide, Enforced,
         "Most bytes a second moved between directories."),
 ];
 

@@ -64,6 +64,8 @@ pub enum LoadError {
 pub enum CreateError {
     #[error("all log directories are offline")]
     AllOffline,
+    #[error("the topic name is too long")]
+    NameTooLong,
     #[error(transparent)]
     Open(#[from] OpenError),
 }

@@ -31,16 +31,23 @@ pub struct LoadedLog {
 pub struct Loaded {
     /// In the order of their names.
     pub logs: Vec<LoadedLog>,
+    /// Copies that were on their way from one directory to another.
+    pub copies: Vec<LoadedLog>,
     /// Partitions of directories that failed while they were loaded.
     pub offline: Vec<TopicPartition>,
 }
 
 struct Job {
     path: PathBuf,
+    is_copy: bool,
     opening: Opening,
 }
 
-type Outcome = (TopicPartition, Option<LoadedLog>);
+struct Outcome {
+    partition: TopicPartition,
+    is_copy: bool,
+    log: Option<LoadedLog>,
+}
 
 /// What the threads share.
 struct Work {
@@ -64,7 +71,7 @@ impl LogManager {
         let mut works = Vec::new();
         for directory in self.directories.iter().filter(|dir| dir.is_online()) {
             let mut jobs = self.jobs_of(directory, now, &config)?;
-            for job in &jobs {
+            for job in jobs.iter().filter(|job| !job.is_copy) {
                 let partition = job.opening.partition.clone();
                 if let Some(other) = seen.insert(partition.clone(), job.path.clone()) {
                     return Err(LoadError::TwoDirectories {
@@ -94,13 +101,16 @@ impl LogManager {
         }
         let mut loaded = Loaded {
             logs: Vec::new(),
+            copies: Vec::new(),
             offline: Vec::new(),
         };
         for work in works {
-            for (partition, outcome) in std::mem::take(&mut *work.outcomes.lock()) {
-                match outcome {
+            for outcome in std::mem::take(&mut *work.outcomes.lock()) {
+                match outcome.log {
+                    Some(copy) if outcome.is_copy => loaded.copies.push(copy),
                     Some(log) => loaded.logs.push(log),
-                    None => loaded.offline.push(partition),
+                    None if outcome.is_copy => {}
+                    None => loaded.offline.push(outcome.partition),
                 }
             }
         }
@@ -130,14 +140,15 @@ impl LogManager {
         let mut jobs = Vec::new();
         for entry in entries.into_iter().filter(|entry| entry.is_dir) {
             let path = directory.path.join(&entry.name);
-            let partition = match parse_dir_name(&entry.name) {
-                DirName::Partition(partition) => partition,
+            let (partition, is_copy) = match parse_dir_name(&entry.name) {
+                DirName::Partition(partition) => (partition, false),
+                DirName::Future(partition) => (partition, true),
                 DirName::Delete => {
                     self.trash.put(now, path);
                     continue;
                 }
-                kept @ (DirName::Future | DirName::Stray) => {
-                    tracing::warn!(path = %path.display(), ?kept, "left a directory alone");
+                DirName::Stray => {
+                    tracing::warn!(path = %path.display(), "left a stray partition alone");
                     continue;
                 }
                 DirName::Foreign if is_harmless(&entry.name) => continue,
@@ -161,7 +172,11 @@ impl LogManager {
                 trash: Arc::<Trash>::clone(&self.trash),
                 partition,
             };
-            jobs.push(Job { path, opening });
+            jobs.push(Job {
+                path,
+                is_copy,
+                opening,
+            });
         }
         Ok(jobs)
     }
@@ -179,8 +194,12 @@ impl Work {
                 return;
             };
             let partition = job.opening.partition.clone();
-            let outcome = self.open(job);
-            self.outcomes.lock().push((partition, outcome));
+            let outcome = Outcome {
+                partition,
+                is_copy: job.is_copy,
+                log: self.open(job),
+            };
+            self.outcomes.lock().push(outcome);
         }
     }
 

@@ -5,6 +5,7 @@ mod directory;
 mod errors;
 mod load;
 mod meta_properties;
+mod moving;
 
 pub use directory::LogDirectory;
 pub use errors::{CreateError, LoadError, ManagerError};

@@ -137,7 +137,7 @@ pub(super) struct EndedTransaction {
 }
 
 /// All producers of one partition.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Producers {
     by_id: HashMap<ProducerId, Producer>,
     /// First offset → producer of open transactions.
