@@ -58,6 +58,11 @@ pub(super) fn gather(
         Some(path) => file::read(disk, path)?,
         None => Properties::embedded(),
     };
+    // The default id gives way to one that is set under either of its names.
+    let default_id = match &args.file {
+        Some(_) => None,
+        None => properties.remove("node.id"),
+    };
     let mut env = Properties::from_env(variables);
     properties.merge(std::mem::take(&mut env.properties));
     if let Some(address) = &args.listen {
@@ -76,6 +81,12 @@ pub(super) fn gather(
         properties.remove("metadata.log.dir");
     }
     file::set(&mut properties, &args.set).map_err(Failure::input)?;
+    if let Some(id) = default_id
+        && properties.get("node.id").is_none()
+        && properties.get("broker.id").is_none()
+    {
+        properties.set("node.id", id);
+    }
     let http = args.http.as_deref().map(HttpAddress::parse).transpose()?;
     Ok(Settings {
         properties,
@@ -172,6 +183,24 @@ mod tests {
     #[test]
     fn without_anything_the_embedded_default_runs() {
         assert_eq!(gathered(&args(), &[]).unwrap(), Properties::embedded());
+    }
+
+    /// `--set broker.id=0` was refused: the default node.id is 1, which nobody had set.
+    #[test]
+    fn the_older_broker_id_alone_takes_the_place_of_the_default_id() {
+        let with = |set: &[&str]| RunArgs {
+            set: SetArgs {
+                set: set.iter().map(|pair| (*pair).to_owned()).collect(),
+            },
+            ..args()
+        };
+        let id = |args: &RunArgs| {
+            let config = BrokerConfig::from_properties(&gathered(args, &[]).unwrap());
+            config.map(|(config, _)| config.node_id.get())
+        };
+        assert_eq!(id(&with(&["broker.id=0"])), Ok(0));
+        assert_eq!(id(&with(&[])), Ok(1));
+        assert!(id(&with(&["broker.id=0", "node.id=1"])).is_err());
     }
 
     #[test]

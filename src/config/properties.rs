@@ -149,8 +149,8 @@ impl Properties {
         }
     }
 
-    pub fn remove(&mut self, key: &str) {
-        self.values.remove(key);
+    pub fn remove(&mut self, key: &str) -> Option<String> {
+        self.values.remove(key)
     }
 
     /// Takes every key of `over`; where both have one, the one of `over` wins.
