@@ -43,6 +43,7 @@ async fn earliest<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>) -> 
                 partition_index: 0,
                 current_leader_epoch: -1,
                 timestamp: -2,
+                ..Default::default()
             }],
         }],
         ..Default::default()

@@ -32,6 +32,10 @@ const FEATURES: &[(&str, &str)] = &[
         "works",
     ),
     (
+        "Clients of before Kafka 2.1, as far as they need no message formats 0 and 1 (KIP-896)",
+        "works",
+    ),
+    (
         "Apache Kafka's directory format, `server.properties`, `KAFKA_*` variables",
         "works",
     ),
@@ -63,10 +67,11 @@ fn generated() -> String {
     }
     text.push_str("\n| API | key | versions |\n|---|--:|---|\n");
     for row in ROWS {
-        let told = if row.is_advertised() {
-            ""
-        } else {
-            ", not advertised"
+        let told = match row.old_min {
+            _ if !row.is_advertised() => ", not advertised".to_owned(),
+            old if old == row.min => String::new(),
+            old if old + 1 == row.min => format!(", and {old}"),
+            old => format!(", and {old}–{}", row.min - 1),
         };
         writeln!(
             text,
@@ -78,6 +83,10 @@ fn generated() -> String {
         )
         .unwrap();
     }
+    text.push_str(
+        "\nVersions behind an \"and\" are those of Apache Kafka 3.9 that 4 has dropped: clients that send \
+         them are served, and ApiVersions\nnames them with `ottla.old.api.versions.advertise=true`.\n",
+    );
     let missing: Vec<&str> = ApiKey::ALL
         .iter()
         .filter(|key| key.on_broker() && key.stable_versions().is_some())
@@ -91,7 +100,8 @@ fn generated() -> String {
     )
     .unwrap();
     let count = |wanted: fn(&Status) -> bool| {
-        let all = keys::broker_keys().chain(keys::topic_keys());
+        let kafkas = keys::broker_keys().filter(|key| !key.name.starts_with("ottla."));
+        let all = kafkas.chain(keys::topic_keys());
         all.filter(|key| wanted(&key.status)).count()
     };
     writeln!(

@@ -11,6 +11,7 @@
 pub mod emit;
 pub mod emit_json;
 pub mod import;
+pub mod old_versions;
 pub mod plan;
 pub mod schema;
 pub mod tree;

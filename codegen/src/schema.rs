@@ -427,7 +427,7 @@ fn parse_head(line: &str) -> Result<Message, String> {
     Ok(message)
 }
 
-fn parse_field(line: &str) -> Result<Field, String> {
+pub(crate) fn parse_field(line: &str) -> Result<Field, String> {
     let mut words = line.split(' ');
     let mut next = |what: &str| words.next().ok_or_else(|| format!("no {what}"));
     let mut field = Field {

@@ -3,7 +3,7 @@
 use crate::import::Jar;
 use crate::plan::Plan;
 use crate::schema::Message;
-use crate::{emit, emit_json};
+use crate::{emit, emit_json, old_versions};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -45,6 +45,16 @@ pub fn read_schemas(root: &Path) -> Result<Vec<Source>, String> {
     Ok(sources)
 }
 
+/// As [`read_schemas`], with the older versions that are served beside the release's.
+pub fn read_served(root: &Path) -> Result<Vec<Source>, String> {
+    let mut sources = read_schemas(root)?;
+    let path = root.join("codegen/old-versions.txt");
+    let text =
+        std::fs::read_to_string(&path).map_err(|why| format!("{}: {why}", path.display()))?;
+    old_versions::apply(&text, sources.iter_mut().map(|source| &mut source.message))?;
+    Ok(sources)
+}
+
 /// Replaces the folders of `jars` under `schemas/`, and ORIGIN.
 pub fn write_schemas(root: &Path, jars: &[Jar]) -> Result<(), String> {
     let mut releases: Vec<&str> = jars.iter().map(|jar| jar.release.as_str()).collect();
@@ -83,15 +93,15 @@ pub fn write_schemas(root: &Path, jars: &[Jar]) -> Result<(), String> {
 
 /// Everything that is generated: path relative to the repository, and formatted text.
 pub fn generated(root: &Path) -> Result<BTreeMap<String, String>, String> {
-    let sources = read_schemas(root)?;
-    let messages: Vec<Message> = sources
-        .iter()
-        .map(|source| source.message.clone())
+    let release: Vec<Message> = read_schemas(root)?
+        .into_iter()
+        .map(|source| source.message)
         .collect();
+    let sources = read_served(root)?;
     let mut plans = Vec::new();
     let mut files = BTreeMap::new();
     for source in &sources {
-        let Some(plan) = Plan::new(&source.message, &messages)? else {
+        let Some(plan) = Plan::new(&source.message, &release)? else {
             continue;
         };
         files.insert(
@@ -106,7 +116,7 @@ pub fn generated(root: &Path) -> Result<BTreeMap<String, String>, String> {
     );
     files.insert(
         "src/protocol/api_key.rs".to_owned(),
-        emit::api_keys(&messages),
+        emit::api_keys(&release),
     );
     files.insert(
         "protocol-tests/src/generated.rs".to_owned(),

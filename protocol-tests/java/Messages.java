@@ -10,7 +10,7 @@ import java.util.List;
 import java.util.Map;
 import org.apache.kafka.common.protocol.ByteBufferAccessor;
 import org.apache.kafka.common.protocol.Message;
-import org.apache.kafka.common.protocol.MessageUtil;
+import org.apache.kafka.common.protocol.ObjectSerializationCache;
 import org.apache.kafka.common.protocol.types.RawTaggedField;
 
 /** Writes one file of vectors for every generated message; see ../vectors/README.md for the format. */
@@ -29,15 +29,20 @@ final class Messages {
     }
 
     static void writeAll(List<Path> jars, Path directory) throws Exception {
+        writeAll(Spec.readAll(jars), directory);
+    }
+
+    static void writeAll(Iterable<Spec> specs, Path directory) throws Exception {
+        int schemas = 0;
         int vectors = 0;
         int versions = 0;
-        List<Spec> specs = Spec.readAll(jars);
         for (Spec spec : specs) {
             Messages messages = new Messages(spec);
+            schemas++;
             vectors += messages.write(directory);
             versions += spec.versions.highest() - spec.versions.lowest() + 1;
         }
-        System.out.printf("%d schemas, %d versions, %d vectors%n", specs.size(), versions, vectors);
+        System.out.printf("%d schemas, %d versions, %d vectors%n", schemas, versions, vectors);
     }
 
     private int write(Path directory) throws Exception {
@@ -127,9 +132,9 @@ final class Messages {
     }
 
     private static byte[] bytes(Message message, int version) {
-        ByteBuffer buffer = MessageUtil.toByteBufferAccessor(message, (short) version).buffer();
-        byte[] bytes = new byte[buffer.remaining()];
-        buffer.get(bytes);
+        ObjectSerializationCache cache = new ObjectSerializationCache();
+        byte[] bytes = new byte[message.size(cache, (short) version)];
+        message.write(new ByteBufferAccessor(ByteBuffer.wrap(bytes)), cache, (short) version);
         return bytes;
     }
 

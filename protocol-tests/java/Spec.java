@@ -77,6 +77,21 @@ final class Spec {
         this.className = packageName + "." + dataClass(name, kind);
     }
 
+    private Spec(Spec other, Versions versions) {
+        this.name = other.name;
+        this.kind = other.kind;
+        this.apiKey = other.apiKey;
+        this.versions = versions;
+        this.flexible = other.flexible;
+        this.fields = other.fields;
+        this.className = other.className;
+    }
+
+    /** The same message, in these versions only. */
+    Spec in(Versions versions) {
+        return new Spec(this, versions);
+    }
+
     private static String dataClass(String name, String kind) {
         return switch (kind) {
             case "request", "response", "header" -> name + "Data";

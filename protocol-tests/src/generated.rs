@@ -1730,7 +1730,9 @@ impl ToJson for m::create_acls_request::AclCreation {
         let mut object = Object::new(version);
         object.put("resourceType", &self.resource_type);
         object.put("resourceName", &self.resource_name);
-        object.put("resourcePatternType", &self.resource_pattern_type);
+        if version >= 1 {
+            object.put("resourcePatternType", &self.resource_pattern_type);
+        }
         object.put("principal", &self.principal);
         object.put("host", &self.host);
         object.put("operation", &self.operation);
@@ -1861,7 +1863,9 @@ impl ToJson for m::create_topics_request::CreateTopicsRequest {
         let mut object = Object::new(version);
         object.put("topics", &self.topics);
         object.put("timeoutMs", &self.timeout_ms);
-        object.put("validateOnly", &self.validate_only);
+        if version >= 1 {
+            object.put("validateOnly", &self.validate_only);
+        }
         object.finish()
     }
 }
@@ -1899,7 +1903,9 @@ impl ToJson for m::create_topics_request::CreatableTopicConfig {
 impl ToJson for m::create_topics_response::CreateTopicsResponse {
     fn to_json(&self, version: i16) -> Value {
         let mut object = Object::new(version);
-        object.put("throttleTimeMs", &self.throttle_time_ms);
+        if version >= 2 {
+            object.put("throttleTimeMs", &self.throttle_time_ms);
+        }
         object.put("topics", &self.topics);
         object.finish()
     }
@@ -1913,7 +1919,9 @@ impl ToJson for m::create_topics_response::CreatableTopicResult {
             object.put("topicId", &self.topic_id);
         }
         object.put("errorCode", &self.error_code);
-        object.put("errorMessage", &self.error_message);
+        if version >= 1 {
+            object.put("errorMessage", &self.error_message);
+        }
         if version >= 5 && self.topic_config_error_code != Self::default().topic_config_error_code {
             object.put("topicConfigErrorCode", &self.topic_config_error_code);
         }
@@ -1979,7 +1987,9 @@ impl ToJson for m::delete_acls_request::DeleteAclsFilter {
         let mut object = Object::new(version);
         object.put("resourceTypeFilter", &self.resource_type_filter);
         object.put("resourceNameFilter", &self.resource_name_filter);
-        object.put("patternTypeFilter", &self.pattern_type_filter);
+        if version >= 1 {
+            object.put("patternTypeFilter", &self.pattern_type_filter);
+        }
         object.put("principalFilter", &self.principal_filter);
         object.put("hostFilter", &self.host_filter);
         object.put("operation", &self.operation);
@@ -2014,7 +2024,9 @@ impl ToJson for m::delete_acls_response::DeleteAclsMatchingAcl {
         object.put("errorMessage", &self.error_message);
         object.put("resourceType", &self.resource_type);
         object.put("resourceName", &self.resource_name);
-        object.put("patternType", &self.pattern_type);
+        if version >= 1 {
+            object.put("patternType", &self.pattern_type);
+        }
         object.put("principal", &self.principal);
         object.put("host", &self.host);
         object.put("operation", &self.operation);
@@ -2222,7 +2234,9 @@ impl ToJson for m::delete_topics_request::DeleteTopicState {
 impl ToJson for m::delete_topics_response::DeleteTopicsResponse {
     fn to_json(&self, version: i16) -> Value {
         let mut object = Object::new(version);
-        object.put("throttleTimeMs", &self.throttle_time_ms);
+        if version >= 1 {
+            object.put("throttleTimeMs", &self.throttle_time_ms);
+        }
         object.put("responses", &self.responses);
         object.finish()
     }
@@ -2248,7 +2262,9 @@ impl ToJson for m::describe_acls_request::DescribeAclsRequest {
         let mut object = Object::new(version);
         object.put("resourceTypeFilter", &self.resource_type_filter);
         object.put("resourceNameFilter", &self.resource_name_filter);
-        object.put("patternTypeFilter", &self.pattern_type_filter);
+        if version >= 1 {
+            object.put("patternTypeFilter", &self.pattern_type_filter);
+        }
         object.put("principalFilter", &self.principal_filter);
         object.put("hostFilter", &self.host_filter);
         object.put("operation", &self.operation);
@@ -2273,7 +2289,9 @@ impl ToJson for m::describe_acls_response::DescribeAclsResource {
         let mut object = Object::new(version);
         object.put("resourceType", &self.resource_type);
         object.put("resourceName", &self.resource_name);
-        object.put("patternType", &self.pattern_type);
+        if version >= 1 {
+            object.put("patternType", &self.pattern_type);
+        }
         object.put("acls", &self.acls);
         object.finish()
     }
@@ -2402,7 +2420,9 @@ impl ToJson for m::describe_configs_request::DescribeConfigsRequest {
     fn to_json(&self, version: i16) -> Value {
         let mut object = Object::new(version);
         object.put("resources", &self.resources);
-        object.put("includeSynonyms", &self.include_synonyms);
+        if version >= 1 {
+            object.put("includeSynonyms", &self.include_synonyms);
+        }
         if version >= 3 {
             object.put("includeDocumentation", &self.include_documentation);
         }
@@ -2447,9 +2467,16 @@ impl ToJson for m::describe_configs_response::DescribeConfigsResourceResult {
         object.put("name", &self.name);
         object.put("value", &self.value);
         object.put("readOnly", &self.read_only);
-        object.put("configSource", &self.config_source);
+        if version <= 0 {
+            object.put("isDefault", &self.is_default);
+        }
+        if version >= 1 {
+            object.put("configSource", &self.config_source);
+        }
         object.put("isSensitive", &self.is_sensitive);
-        object.put("synonyms", &self.synonyms);
+        if version >= 1 {
+            object.put("synonyms", &self.synonyms);
+        }
         if version >= 3 {
             object.put("configType", &self.config_type);
         }
@@ -4177,6 +4204,9 @@ impl ToJson for m::list_offsets_request::ListOffsetsPartition {
             object.put("currentLeaderEpoch", &self.current_leader_epoch);
         }
         object.put("timestamp", &self.timestamp);
+        if version <= 0 {
+            object.put("maxNumOffsets", &self.max_num_offsets);
+        }
         object.finish()
     }
 }
@@ -4206,8 +4236,15 @@ impl ToJson for m::list_offsets_response::ListOffsetsPartitionResponse {
         let mut object = Object::new(version);
         object.put("partitionIndex", &self.partition_index);
         object.put("errorCode", &self.error_code);
-        object.put("timestamp", &self.timestamp);
-        object.put("offset", &self.offset);
+        if version <= 0 {
+            object.put("oldStyleOffsets", &self.old_style_offsets);
+        }
+        if version >= 1 {
+            object.put("timestamp", &self.timestamp);
+        }
+        if version >= 1 {
+            object.put("offset", &self.offset);
+        }
         if version >= 4 {
             object.put("leaderEpoch", &self.leader_epoch);
         }
@@ -4442,7 +4479,7 @@ impl ToJson for m::offset_commit_request::OffsetCommitRequest {
         if version >= 7 {
             object.put("groupInstanceId", &self.group_instance_id);
         }
-        if version <= 4 {
+        if (2..=4).contains(&version) {
             object.put("retentionTimeMs", &self.retention_time_ms);
         }
         object.put("topics", &self.topics);
@@ -4471,6 +4508,9 @@ impl ToJson for m::offset_commit_request::OffsetCommitRequestPartition {
         object.put("committedOffset", &self.committed_offset);
         if version >= 6 {
             object.put("committedLeaderEpoch", &self.committed_leader_epoch);
+        }
+        if version <= 1 {
+            object.put("commitTimestamp", &self.commit_timestamp);
         }
         object.put("committedMetadata", &self.committed_metadata);
         object.finish()
@@ -4743,7 +4783,9 @@ impl ToJson for m::offset_for_leader_epoch_request::OffsetForLeaderPartition {
     fn to_json(&self, version: i16) -> Value {
         let mut object = Object::new(version);
         object.put("partition", &self.partition);
-        object.put("currentLeaderEpoch", &self.current_leader_epoch);
+        if version >= 2 {
+            object.put("currentLeaderEpoch", &self.current_leader_epoch);
+        }
         object.put("leaderEpoch", &self.leader_epoch);
         object.finish()
     }
@@ -4752,7 +4794,9 @@ impl ToJson for m::offset_for_leader_epoch_request::OffsetForLeaderPartition {
 impl ToJson for m::offset_for_leader_epoch_response::OffsetForLeaderEpochResponse {
     fn to_json(&self, version: i16) -> Value {
         let mut object = Object::new(version);
-        object.put("throttleTimeMs", &self.throttle_time_ms);
+        if version >= 2 {
+            object.put("throttleTimeMs", &self.throttle_time_ms);
+        }
         object.put("topics", &self.topics);
         object.finish()
     }
@@ -4772,7 +4816,9 @@ impl ToJson for m::offset_for_leader_epoch_response::EpochEndOffset {
         let mut object = Object::new(version);
         object.put("errorCode", &self.error_code);
         object.put("partition", &self.partition);
-        object.put("leaderEpoch", &self.leader_epoch);
+        if version >= 1 {
+            object.put("leaderEpoch", &self.leader_epoch);
+        }
         object.put("endOffset", &self.end_offset);
         object.finish()
     }

@@ -9,10 +9,10 @@ use ottla_codegen::tree;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// Every schema of the repository that still has a version, in order of name.
+/// Every schema of the repository that still has a version, with the old versions that are served, in order of name.
 pub fn schemas() -> Vec<Message> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let sources = tree::read_schemas(&root).expect("the schemas of this repository");
+    let sources = tree::read_served(&root).expect("the schemas of this repository");
     sources
         .into_iter()
         .map(|source| source.message)

@@ -1,4 +1,4 @@
-//! DescribeAcls, key 29, CreateAcls, key 30, and DeleteAcls, key 31, versions 1–3 each.
+//! DescribeAcls, key 29, CreateAcls, key 30, and DeleteAcls, key 31, versions 0–3 each (0 is of Kafka before 4).
 //!
 //! There is no authorizer, so every one is refused with SECURITY_DISABLED, as by Apache Kafka without one: no
 //! access control list is taken that would not be enforced.

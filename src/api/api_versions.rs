@@ -3,10 +3,13 @@
 //! Tells what is served. The one request that is answered in versions we do not have: in version 0,
 //! with UNSUPPORTED_VERSION and only its own range (KIP-511), so that the client asks again.
 //! v3: the client names its software, which is checked. v4: supported features may begin at 0.
+//! The answer's ranges are Apache Kafka 4.3.1's; versions that only older brokers had are served, and told
+//! of only with `ottla.old.api.versions.advertise`.
 
 use super::answer::{Call, Outcome};
 use super::context::Staged;
 use super::{ROWS, Row};
+use crate::config::OldVersions;
 use crate::metadata::{ImageHandle, MetadataImage, SUPPORTED_FEATURES, SupportedFeature};
 use crate::protocol::messages::api_versions_response::{
     ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
@@ -15,7 +18,12 @@ use crate::protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use crate::protocol::{ApiKey, ErrorCode};
 use crate::runtime::Reply;
 
-pub(super) fn serve(mut call: Call, reply: &mut Reply, image: &ImageHandle) -> Outcome {
+pub(super) fn serve(
+    mut call: Call,
+    reply: &mut Reply,
+    image: &ImageHandle,
+    old_versions: OldVersions,
+) -> Outcome {
     let back = call.back();
     if !call.known {
         let response = ApiVersionsResponse {
@@ -23,7 +31,7 @@ pub(super) fn serve(mut call: Call, reply: &mut Reply, image: &ImageHandle) -> O
             api_keys: ROWS
                 .iter()
                 .filter(|r| r.key == ApiKey::ApiVersions)
-                .map(range)
+                .map(|row| range(row, old_versions))
                 .collect(),
             ..ApiVersionsResponse::default()
         };
@@ -41,12 +49,12 @@ pub(super) fn serve(mut call: Call, reply: &mut Reply, image: &ImageHandle) -> O
             ..ApiVersionsResponse::default()
         }
     } else {
-        served(&image.load(), version)
+        served(&image.load(), version, old_versions)
     };
     back.send(Staged::Ready(response), reply)
 }
 
-fn served(image: &MetadataImage, version: i16) -> ApiVersionsResponse {
+fn served(image: &MetadataImage, version: i16, old_versions: OldVersions) -> ApiVersionsResponse {
     // Old clients misread a feature whose lowest level is 0 (KAFKA-17011).
     let supported = SUPPORTED_FEATURES
         .iter()
@@ -60,7 +68,7 @@ fn served(image: &MetadataImage, version: i16) -> ApiVersionsResponse {
         api_keys: ROWS
             .iter()
             .filter(|row| row.is_advertised())
-            .map(range)
+            .map(|row| range(row, old_versions))
             .collect(),
         supported_features: supported
             .map(|feature| SupportedFeatureKey {
@@ -81,10 +89,10 @@ fn served(image: &MetadataImage, version: i16) -> ApiVersionsResponse {
     }
 }
 
-fn range(row: &Row) -> ApiVersion {
+fn range(row: &Row, old_versions: OldVersions) -> ApiVersion {
     ApiVersion {
         api_key: row.key.code(),
-        min_version: row.advertised_min(),
+        min_version: row.advertised_min(old_versions),
         max_version: row.max,
     }
 }
@@ -130,11 +138,23 @@ mod tests {
 
     #[test]
     fn produce_is_advertised_from_version_0_although_3_is_the_first_served() {
-        let response = served(&MetadataImage::default(), 4);
+        let response = served(&MetadataImage::default(), 4, OldVersions::Quiet);
         let produce = &response.api_keys[0];
         assert_eq!(
             (produce.api_key, produce.min_version, produce.max_version),
             (0, 0, 13)
         );
+    }
+
+    #[test]
+    fn old_versions_are_told_of_only_where_the_setting_says_so() {
+        let lowest = |old_versions| {
+            let response = served(&MetadataImage::default(), 4, old_versions);
+            let mut keys = response.api_keys.into_iter();
+            let commit = keys.find(|api| api.api_key == ApiKey::OffsetCommit.code());
+            commit.map(|api| api.min_version)
+        };
+        assert_eq!(lowest(OldVersions::Quiet), Some(2));
+        assert_eq!(lowest(OldVersions::Advertised), Some(1));
     }
 }

@@ -1,8 +1,9 @@
-//! DescribeConfigs, key 32, versions 1–4.
+//! DescribeConfigs, key 32, versions 0–4.
 //!
 //! Each key of a topic, a broker, a group or a client-metrics subscription: its value, where that comes
 //! from, and on request what stands behind it (synonyms) and what it means; the level of each of this
-//! broker's loggers. The values of secrets are null. v3: types and documentation. A broker tells only
+//! broker's loggers. The values of secrets are null. v0, which Kafka 4 has dropped, says of the source only
+//! whether it is the default (Kafka 3.9 says no of every key). v3: types and documentation. A broker tells only
 //! of itself and, by the empty name, of all brokers' defaults.
 //! Not done: access control.
 
@@ -28,6 +29,7 @@ pub(super) fn handle(
     let wanted = Wanted {
         synonyms: request.include_synonyms,
         documentation: request.include_documentation && context.version >= 3,
+        is_default: context.version == 0,
     };
     let resources = request.resources.iter();
     let kinds = resources
@@ -124,6 +126,8 @@ fn loggers(parts: &Parts<'_>) -> Vec<Described> {
 struct Wanted {
     synonyms: bool,
     documentation: bool,
+    /// Version 0 has this instead of the source.
+    is_default: bool,
 }
 
 impl Wanted {
@@ -159,6 +163,7 @@ impl Wanted {
             config_type: described.kind_code(),
             documentation: described.doc.filter(|_| self.documentation).map(Text::from),
             read_only: described.read_only,
+            is_default: self.is_default && described.source == Source::Default,
             config_source: described.source.code(),
             is_sensitive: described.sensitive,
             value: described.value.map(Text::from),

@@ -1,8 +1,8 @@
-//! DescribeLogDirs, key 35, versions 1–5.
+//! DescribeLogDirs, key 35, versions 0–5.
 //!
 //! What lies in each log directory and, from v4 on, how full its file system is. An offline directory is
 //! named with KAFKA_STORAGE_ERROR and nothing else. No list of topics means all.
-//! v5: whether a directory is cordoned. A replica on its way to another directory is named in both; there it
+//! v0 is of Kafka before 4. v5: whether a directory is cordoned. A replica on its way to another directory is named in both; there it
 //! is a future one, and tells how far it is behind. Others have no lag: each is the only one.
 
 use super::context::Staged;

@@ -1,4 +1,4 @@
-//! ListOffsets, key 2, versions 1–11.
+//! ListOffsets, key 2, versions 1–11; version 0 is in `list_offsets_before.rs`.
 //!
 //! An offset by timestamp: the first record that is not earlier, or one of the special ones:
 //! −1 latest, −2 earliest, −3 (v7) the record with the largest timestamp, −4 (v8) earliest local,
@@ -7,6 +7,7 @@
 
 use super::context::{RequestContext, Staged};
 use super::fetch::isolation_level;
+use super::list_offsets_before;
 use crate::metadata::ImageHandle;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::list_offsets_request::ListOffsetsPartition;
@@ -25,6 +26,9 @@ pub(super) fn handle(
     replicas: &Arc<Replicas>,
     image: &ImageHandle,
 ) -> Staged<ListOffsetsResponse> {
+    if context.version == 0 {
+        return list_offsets_before::handle(request, context, replicas, image);
+    }
     // A lookup by time may read the log, so it leaves the connection's thread.
     let by_time = request
         .topics
@@ -43,8 +47,8 @@ pub(super) fn handle(
     })
 }
 
-const LATEST: i64 = -1;
-const EARLIEST: i64 = -2;
+pub(super) const LATEST: i64 = -1;
+pub(super) const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
@@ -140,7 +144,10 @@ fn find(
     })
 }
 
-fn refused(partition: &ListOffsetsPartition, code: ErrorCode) -> ListOffsetsPartitionResponse {
+pub(super) fn refused(
+    partition: &ListOffsetsPartition,
+    code: ErrorCode,
+) -> ListOffsetsPartitionResponse {
     ListOffsetsPartitionResponse {
         partition_index: partition.partition_index,
         error_code: code.code(),

@@ -1,7 +1,8 @@
 //! Kafka's APIs: one file each. A handler translates in, calls one part, translates out.
 //!
 //! [`ROWS`] is the table: what is here is served, in these versions, and mostly advertised; everything
-//! else closes the connection, as Kafka does. To add an API: its schema, its file, its row, its arm in
+//! else closes the connection, as Kafka does. Versions that only Kafka before 4.0 had are served too where
+//! they cost no more than a schema (`codegen/old-versions.txt`), and advertised where a setting says so. To add an API: its schema, its file, its row, its arm in
 //! [`Api::dispatch`], and a compatibility scenario.
 //!
 //! **Invariant:** only this folder turns our errors into Kafka's codes, and nothing below it knows
@@ -42,6 +43,7 @@ mod leave_group;
 mod list_config_resources;
 mod list_groups;
 mod list_offsets;
+mod list_offsets_before;
 mod list_partition_reassignments;
 mod list_transactions;
 mod metadata;
@@ -62,7 +64,7 @@ pub use answer::{Outcome, Refusal};
 pub use context::{RequestContext, Staged};
 pub use meters::Meters;
 
-use crate::config::{BrokerConfig, LiveConfig};
+use crate::config::{BrokerConfig, LiveConfig, OldVersions};
 use crate::controller::{Controller, Creations, ProducerIds};
 use crate::coordinator::group::GroupCoordinator;
 use crate::metadata::ImageHandle;
@@ -83,22 +85,29 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     pub key: ApiKey,
-    /// The lowest version whose body is read.
+    /// The lowest version of Apache Kafka 4.3.1.
     pub min: i16,
     pub max: i16,
+    /// The lowest version whose body is read: below `min` for clients of Kafka before 2.1 (KIP-896).
+    pub old_min: i16,
 }
 
 const fn row(key: ApiKey, min: i16, max: i16) -> Row {
-    Row { key, min, max }
+    Row {
+        key,
+        min,
+        max,
+        old_min: min,
+    }
 }
 
-/// What is served: Apache Kafka 4.3.1's versions.
+/// What is served: Apache Kafka 4.3.1's versions, and older ones of some.
 pub const ROWS: &[Row] = &[
     row(ApiKey::Produce, 3, 13),
     row(ApiKey::Fetch, 4, 18),
-    row(ApiKey::ListOffsets, 1, 11),
+    row(ApiKey::ListOffsets, 1, 11).and_from(0),
     row(ApiKey::Metadata, 0, 13),
-    row(ApiKey::OffsetCommit, 2, 10),
+    row(ApiKey::OffsetCommit, 2, 10).and_from(1),
     row(ApiKey::OffsetFetch, 1, 10),
     row(ApiKey::FindCoordinator, 0, 6),
     row(ApiKey::JoinGroup, 0, 9),
@@ -109,18 +118,18 @@ pub const ROWS: &[Row] = &[
     row(ApiKey::ListGroups, 0, 5),
     row(ApiKey::SaslHandshake, 0, 1),
     row(ApiKey::ApiVersions, 0, 4),
-    row(ApiKey::CreateTopics, 2, 7),
-    row(ApiKey::DeleteTopics, 1, 6),
+    row(ApiKey::CreateTopics, 2, 7).and_from(0),
+    row(ApiKey::DeleteTopics, 1, 6).and_from(0),
     row(ApiKey::DeleteRecords, 0, 2),
     row(ApiKey::InitProducerId, 0, 5),
-    row(ApiKey::OffsetForLeaderEpoch, 2, 4),
-    row(ApiKey::DescribeAcls, 1, 3),
-    row(ApiKey::CreateAcls, 1, 3),
-    row(ApiKey::DeleteAcls, 1, 3),
-    row(ApiKey::DescribeConfigs, 1, 4),
+    row(ApiKey::OffsetForLeaderEpoch, 2, 4).and_from(0),
+    row(ApiKey::DescribeAcls, 1, 3).and_from(0),
+    row(ApiKey::CreateAcls, 1, 3).and_from(0),
+    row(ApiKey::DeleteAcls, 1, 3).and_from(0),
+    row(ApiKey::DescribeConfigs, 1, 4).and_from(0),
     row(ApiKey::AlterConfigs, 0, 2),
     row(ApiKey::AlterReplicaLogDirs, 1, 2),
-    row(ApiKey::DescribeLogDirs, 1, 5),
+    row(ApiKey::DescribeLogDirs, 1, 5).and_from(0),
     row(ApiKey::SaslAuthenticate, 0, 2),
     row(ApiKey::CreatePartitions, 0, 3),
     row(ApiKey::DeleteGroups, 0, 2),
@@ -143,13 +152,19 @@ pub const ROWS: &[Row] = &[
 ];
 
 impl Row {
+    /// Reads older versions than the release, too.
+    const fn and_from(self, old_min: i16) -> Row {
+        assert!(old_min < self.min);
+        Row { old_min, ..self }
+    }
+
     /// The lowest version in the answer to ApiVersions. librdkafka stops compressing when Produce 0
     /// is not listed, so Kafka lists it although it refuses it (KAFKA-18659).
-    pub fn advertised_min(&self) -> i16 {
-        if self.key == ApiKey::Produce {
-            0
-        } else {
-            self.min
+    pub fn advertised_min(&self, old_versions: OldVersions) -> i16 {
+        match old_versions {
+            _ if self.key == ApiKey::Produce => 0,
+            OldVersions::Advertised => self.old_min,
+            OldVersions::Quiet => self.min,
         }
     }
 
@@ -216,7 +231,7 @@ impl Api {
         };
         let row = &ROWS[place];
         let version = header.request_api_version;
-        let known = (row.min..=row.max).contains(&version);
+        let known = (row.old_min..=row.max).contains(&version);
         // Only ApiVersions is answered in a version that we do not have: it is how clients ask.
         if !known && key != ApiKey::ApiVersions {
             return Err(Refusal::UnsupportedVersion {
@@ -245,7 +260,9 @@ impl Api {
         match call.key {
             ApiKey::Produce => produce::serve(call, reply, &self.produce_parts()),
             ApiKey::Fetch => fetch::serve(call, reply, &self.fetch_parts()),
-            ApiKey::ApiVersions => api_versions::serve(call, reply, &self.image),
+            ApiKey::ApiVersions => {
+                api_versions::serve(call, reply, &self.image, self.config.old_versions)
+            }
             ApiKey::ListOffsets => call.answer(reply, |request, context| {
                 list_offsets::handle(request, context, &self.replicas, &self.image)
             }),

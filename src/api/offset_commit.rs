@@ -1,7 +1,8 @@
-//! OffsetCommit, key 8, versions 2–10.
+//! OffsetCommit, key 8, versions 1–10.
 //!
 //! Answered when the offsets are committed to `__consumer_offsets`. A topic or partition that does not
 //! exist is UNKNOWN_TOPIC_OR_PARTITION for itself alone; the group's own error is every partition's.
+//! v1, which Kafka 4 has dropped and sarama sends up to its 1.40: each partition may say when it was committed.
 //! v2–4: a retention of the request's own. v6: leader epochs. v7: static members. v9: a missing group is
 //! GROUP_ID_NOT_FOUND, not ILLEGAL_GENERATION. v10: topics are named by id.
 //! Not done: member epochs of the consumer protocol (KIP-848), which is not served yet.
@@ -20,7 +21,7 @@ use crate::protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
 use crate::protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
-use crate::types::{LeaderEpoch, Offset};
+use crate::types::{LeaderEpoch, Offset, Timestamp};
 
 /// The first version that names topics by id.
 const TOPIC_IDS: i16 = 10;
@@ -126,6 +127,8 @@ fn commit_partition(partition: &OffsetCommitRequestPartition) -> CommitPartition
         leader_epoch: (partition.committed_leader_epoch != -1)
             .then_some(LeaderEpoch(partition.committed_leader_epoch)),
         metadata: partition.committed_metadata.as_deref(),
+        committed_at: (partition.commit_timestamp != -1)
+            .then_some(Timestamp(partition.commit_timestamp)),
     }
 }
 
@@ -222,7 +225,7 @@ pub(super) mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_version_commits_what_exists_and_names_what_does_not() {
-        for version in 2..=10 {
+        for version in 1..=10 {
             let groups = coordinator();
             let (topics, missing) = if version >= 10 {
                 let other = Uuid::from_bytes([8; 16]);
@@ -248,6 +251,16 @@ pub(super) mod tests {
             let fetched = groups.fetch_all("g", crate::coordinator::group::Stability::Any);
             assert_eq!(fetched.get().await.unwrap()[0].partitions.len(), 2);
         }
+    }
+
+    #[test]
+    fn only_a_dated_commit_says_when_it_was() {
+        let dated = |commit_timestamp| OffsetCommitRequestPartition {
+            commit_timestamp,
+            ..OffsetCommitRequestPartition::default()
+        };
+        assert_eq!(commit_partition(&dated(-1)).committed_at, None);
+        assert_eq!(commit_partition(&dated(7)).committed_at, Some(Timestamp(7)));
     }
 
     #[tokio::test(start_paused = true)]

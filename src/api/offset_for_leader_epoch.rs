@@ -1,8 +1,9 @@
-//! OffsetForLeaderEpoch, key 23, versions 2–4.
+//! OffsetForLeaderEpoch, key 23, versions 0–4.
 //!
 //! Where a leader epoch ends in the log, so that a client finds out whether what it has read was
 //! truncated: the current epoch ends at the log's end; an epoch the log never saw ends where the
 //! next one begins, and is answered as the last one before it; a later one than ours is unknown.
+//! v0, without the epoch in the answer, and v1 are of Kafka before 4.
 
 use super::context::Staged;
 use crate::metadata::ImageHandle;

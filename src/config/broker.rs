@@ -17,6 +17,8 @@ pub struct BrokerConfig {
     /// `broker.rack`.
     pub rack: Option<String>,
     pub listeners: Listeners,
+    /// `ottla.old.api.versions.advertise`.
+    pub old_versions: OldVersions,
     pub directories: Directories,
     pub net: NetConfig,
     pub topics: TopicsConfig,
@@ -39,6 +41,13 @@ pub struct BrokerConfig {
 pub struct Roles {
     pub broker: bool,
     pub controller: bool,
+}
+
+/// Whether clients are told of API versions that only Apache Kafka before 4.0 has. They are served anyway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OldVersions {
+    Quiet,
+    Advertised,
 }
 
 /// Where the node keeps its files.

@@ -74,6 +74,7 @@ const ELSEWHERE: &[&str] = &[
     "allow.everyone.if.no.acl.found",
     "follower.replication.throttled.rate",
     "leader.replication.throttled.rate",
+    "ottla.old.api.versions.advertise",
     "replica.alter.log.dirs.io.max.bytes.per.second",
     "super.users",
 ];

@@ -25,7 +25,7 @@ mod value;
 
 pub use broker::{
     BrokerConfig, CleanerConfig, Directories, FetchConfig, GroupsConfig, ListenerConnections,
-    LogsConfig, NetConfig, OffsetsConfig, ReplicationConfig, Roles, TopicsConfig,
+    LogsConfig, NetConfig, OffsetsConfig, OldVersions, ReplicationConfig, Roles, TopicsConfig,
     TransactionsConfig,
 };
 pub use client_metrics::{SubscriptionError, is_pattern, validate_client_metrics_config};

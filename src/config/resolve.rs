@@ -3,7 +3,7 @@
 
 use super::broker::{
     BrokerConfig, CleanerConfig, Directories, FetchConfig, GroupsConfig, ListenerConnections,
-    LogsConfig, NetConfig, OffsetsConfig, ReplicationConfig, Roles, TopicsConfig,
+    LogsConfig, NetConfig, OffsetsConfig, OldVersions, ReplicationConfig, Roles, TopicsConfig,
     TransactionsConfig,
 };
 use super::group;
@@ -107,6 +107,11 @@ pub(super) fn resolve(written: &Properties) -> Result<(BrokerConfig, Report), Co
         roles,
         rack: read.text("broker.rack"),
         listeners,
+        old_versions: if read.boolean("ottla.old.api.versions.advertise") {
+            OldVersions::Advertised
+        } else {
+            OldVersions::Quiet
+        },
         directories: directories(&read)?,
         net: net(&read)?,
         topics: TopicsConfig {

@@ -28,6 +28,7 @@ mod recovery;
 mod retention;
 mod scan;
 mod segment;
+mod segment_starts;
 mod space;
 mod truncation;
 mod view;
@@ -53,6 +54,7 @@ pub use manager::{
 };
 pub use producers::{ActiveProducer, ProducerError};
 pub use recovery::Recovered;
+pub use segment_starts::SegmentStart;
 pub use view::{FirstBatch, LogSlice, LogView, TimestampOffset};
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ mod waiters;
 
 pub use crate::log::{
     AbortedTransaction, ActiveProducer, AppendError as LogAppendError, Appended, FirstBatch,
-    ProducerError,
+    ProducerError, SegmentStart,
 };
 pub use cleaner::{CleanerFigures, start_cleaners};
 pub use deletion::{DeleteRecordsError, NewStart};

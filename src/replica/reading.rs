@@ -1,7 +1,7 @@
 //! Reading a partition beside its writer: ranges of the log, and offsets by time, by name and by epoch.
 
 use super::partition::{Partition, StorageFailed};
-use crate::log::{self, AbortedTransaction, FirstBatch, TimestampOffset};
+use crate::log::{self, AbortedTransaction, FirstBatch, SegmentStart, TimestampOffset};
 use crate::record::DecodeLimits;
 use crate::runtime::FileSlice;
 use crate::types::{LeaderEpoch, Offset, Timestamp};
@@ -181,6 +181,14 @@ impl Partition {
         // What is not visible yet is not there.
         let is_end = matches!(lookup, Lookup::Latest | Lookup::Earliest);
         Ok(found.filter(|found| is_end || found.offset < visible))
+    }
+
+    /// Where the log's segments begin, and its end: what ListOffsets of version 0 chooses from.
+    pub fn segment_starts(&self, now: Timestamp) -> Result<Vec<SegmentStart>, StorageFailed> {
+        // Under the lock, so that no segment goes while its file is looked at.
+        let starts = self.with_log(|log| log.segment_starts(now));
+        let starts = starts.ok_or(StorageFailed::Storage)?;
+        starts.map_err(|error| self.failed(&error))
     }
 
     fn visible_end(&self, isolation: Isolation) -> Offset {

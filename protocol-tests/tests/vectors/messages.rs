@@ -8,9 +8,9 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 const NAMES: usize = 272;
-/// Pairs of a message and a version.
-const VERSIONS: usize = 728;
-const VECTORS: usize = 4053;
+/// Pairs of a message and a version, those of `old-messages` included.
+const VERSIONS: usize = 728 + 24;
+const VECTORS: usize = 4053 + 117;
 
 struct Vector {
     variant: String,
@@ -30,9 +30,9 @@ struct File {
     clippy::disallowed_methods,
     reason = "a test reads the vectors beside it; no broker runs here"
 )]
-fn files() -> Vec<File> {
-    let mut names: Vec<String> = std::fs::read_dir(path("messages"))
-        .expect("vectors/messages")
+fn files_in(folder: &str) -> Vec<File> {
+    let mut names: Vec<String> = std::fs::read_dir(path(folder))
+        .expect(folder)
         .map(|entry| {
             entry
                 .expect("entry")
@@ -44,8 +44,15 @@ fn files() -> Vec<File> {
     names.sort();
     names
         .iter()
-        .map(|name| parse(&text(&format!("messages/{name}"))))
+        .map(|name| parse(&text(&format!("{folder}/{name}"))))
         .collect()
+}
+
+/// The release's messages, and what only older releases had of them.
+fn files() -> Vec<File> {
+    let mut files = files_in("messages");
+    files.extend(files_in("old-messages"));
+    files
 }
 
 fn parse(text: &str) -> File {
@@ -182,7 +189,8 @@ fn a_tagged_field_of_a_later_release_is_passed_over() {
 
 #[test]
 fn every_message_has_kafkas_key_versions_and_flexible_versions() {
-    let files = files();
+    let files = files_in("messages");
+    let old = files_in("old-messages");
     let names: BTreeSet<&str> = files.iter().map(|file| file.name.as_str()).collect();
     let ours: BTreeSet<&str> = MESSAGES.iter().map(|codec| codec.name).collect();
     assert_eq!(names, ours);
@@ -192,12 +200,20 @@ fn every_message_has_kafkas_key_versions_and_flexible_versions() {
         let key = codec.key.map_or("none".to_owned(), |key| key.to_string());
         assert_eq!(file.facts["key"], key, "{}", file.name);
         let (low, high) = codec.versions;
-        assert_eq!(
-            file.facts["versions"],
-            format!("{low}-{high}"),
-            "{}",
-            file.name
-        );
+        let release = &file.facts["versions"];
+        let (lowest, highest) = release.split_once('-').expect("a range");
+        assert_eq!(highest, high.to_string(), "{}", file.name);
+        // Old versions end where the release's begin.
+        let old = old.iter().find(|old| old.name == file.name);
+        let lowest = match old.map(|old| old.facts["versions"].split_once('-').expect("a range")) {
+            Some((old_lowest, old_highest)) => {
+                let next: i16 = old_highest.parse().expect("a version");
+                assert_eq!(lowest, (next + 1).to_string(), "{}", file.name);
+                old_lowest
+            }
+            None => lowest,
+        };
+        assert_eq!(lowest, low.to_string(), "{}", file.name);
         let first = codec.flexible.max(low);
         let flexible = if first > high {
             "none".to_owned()

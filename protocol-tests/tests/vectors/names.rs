@@ -1,7 +1,10 @@
 //! The numbered things: API keys, header versions, error codes.
 
 use super::text;
+use ottla::api::ROWS;
+use ottla::config::OldVersions;
 use ottla::protocol::{ApiKey, ErrorCode};
+use ottla_protocol_tests::codec::find;
 use std::collections::BTreeSet;
 
 #[test]
@@ -66,6 +69,35 @@ fn every_api_and_version_has_kafkas_number_name_and_headers() {
         .sum();
     assert_eq!(advertised, our_advertised);
     assert_eq!((ours.len(), gone), (93, 4));
+}
+
+#[test]
+fn what_the_broker_serves_is_what_has_a_schema_and_is_stable() {
+    for row in ROWS {
+        let name = format!("{}Request", row.key.name());
+        let codec = find(&name).expect(&name);
+        let served = (row.old_min, row.max);
+        assert_eq!(served, (codec.versions.0, codec.latest_stable), "{name}");
+    }
+}
+
+/// Apache Kafka's answer to ApiVersions without what is not served yet: each range byte for byte.
+#[test]
+fn the_ranges_that_are_advertised_are_kafkas() {
+    let kafkas: BTreeSet<(i16, String)> = text("names/apis.txt")
+        .lines()
+        .filter_map(|line| line.strip_prefix("broker "))
+        .map(|line| line.split_once(' ').expect(line))
+        .map(|(key, range)| (key.parse().expect(key), range.to_owned()))
+        .collect();
+    for row in ROWS.iter().filter(|row| row.is_advertised()) {
+        let range = |old| format!("{}-{}", row.advertised_min(old), row.max);
+        let ours = (row.key.code(), range(OldVersions::Quiet));
+        assert!(kafkas.contains(&ours), "{ours:?}");
+        let also_old = (row.key.code(), range(OldVersions::Advertised));
+        let is_old = row.old_min < row.min;
+        assert_eq!(kafkas.contains(&also_old), !is_old, "{also_old:?}");
+    }
 }
 
 #[test]

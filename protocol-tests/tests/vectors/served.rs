@@ -68,6 +68,7 @@ impl Client {
                     partition_index: 0,
                     current_leader_epoch: -1,
                     timestamp,
+                    ..Default::default()
                 }],
             }],
             ..Default::default()

@@ -7,6 +7,12 @@ use super::Status::{Enforced, NotApplicable, NotYet, Refuse};
 use super::{Key, key};
 
 #[rustfmt::skip]
+pub(super) const OWN: &[Key] = &[
+    key("ottla.old.api.versions.advertise", Boolean, Some("false"), Any, ReadOnly, Enforced,
+        "Tells clients also of the older API versions that Apache Kafka 4 has dropped and Ottla still serves."),
+];
+
+#[rustfmt::skip]
 pub(super) const SOCKETS: &[Key] = &[
     key("listeners", List, Some("PLAINTEXT://:9092"),
         Distinct { empty: false }, PerBroker, Enforced,

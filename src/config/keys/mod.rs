@@ -1,4 +1,5 @@
-//! The one table of configuration keys: what Apache Kafka 4.3.1 knows, and what Ottla does with it.
+//! The one table of configuration keys: what Apache Kafka 4.3.1 knows, and what Ottla does with it; and
+//! Ottla's own, which begin with `ottla.`.
 //!
 //! Everything else is derived from it: parsing and checking, the start report, DescribeConfigs,
 //! `docs/configuration.md`. Names, types, defaults, ranges and scopes are Kafka's, taken from its
@@ -340,6 +341,10 @@ pub fn sections() -> &'static [Section] {
         Section {
             title: "Metrics and the rest",
             keys: broker::REST,
+        },
+        Section {
+            title: "Ottla's own",
+            keys: broker::OWN,
         },
     ]
 }

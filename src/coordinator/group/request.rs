@@ -1,7 +1,7 @@
 //! What the coordinator is asked and what it answers, free of wire versions.
 
 use super::GroupError;
-use crate::types::{LeaderEpoch, Offset, Uuid};
+use crate::types::{LeaderEpoch, Offset, Timestamp, Uuid};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -156,6 +156,8 @@ pub struct CommitPartition<'a> {
     pub offset: Offset,
     pub leader_epoch: Option<LeaderEpoch>,
     pub metadata: Option<&'a str>,
+    /// Set only by OffsetCommit v1: counts as committed then, not now.
+    pub committed_at: Option<Timestamp>,
 }
 
 /// What becomes of each partition of a commit, by topic, in the order of the request.

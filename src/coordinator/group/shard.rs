@@ -251,7 +251,7 @@ impl GroupShard {
                         offset: partition.offset,
                         leader_epoch: partition.leader_epoch,
                         metadata: metadata.into(),
-                        committed_at: now.wall,
+                        committed_at: partition.committed_at.unwrap_or(now.wall),
                         expires_at,
                         topic_id: topic.id,
                     }),

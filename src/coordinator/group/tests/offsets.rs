@@ -450,6 +450,19 @@ fn an_offset_with_a_date_of_its_own_expires_then() {
 }
 
 #[test]
+fn an_offset_that_says_when_it_was_committed_is_kept_from_then_on() {
+    let mut world = World::new();
+    world.wait(CHECK_MS);
+    let dated = CommitPartition {
+        committed_at: Some(Timestamp(0)),
+        ..partition(0, 5)
+    };
+    world.commit(&commit(vec![dated, partition(1, 6)])).unwrap();
+    world.wait(RETENTION_MS - 1);
+    assert_eq!((world.fetch(0), world.fetch(1)), (None, Some(6)));
+}
+
+#[test]
 fn an_offset_that_a_transaction_holds_does_not_expire() {
     let mut world = World::new();
     world.commit(&commit(vec![partition(0, 5)])).unwrap();

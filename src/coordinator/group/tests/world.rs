@@ -63,6 +63,7 @@ pub(super) fn partition(partition: i32, offset: i64) -> CommitPartition<'static>
         offset: Offset(offset),
         leader_epoch: Some(LeaderEpoch(3)),
         metadata: Some("m"),
+        committed_at: None,
     }
 }
 
