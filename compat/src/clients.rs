@@ -13,6 +13,8 @@ pub(crate) struct Client {
     pub(crate) version: &'static str,
     pub(crate) from: &'static str,
     build: fn(&Places) -> Checked<DriverCommand>,
+    /// The scenarios that it is there for, also where Kafka no longer serves it; none means all.
+    only: &'static [&'static str],
     /// Scenarios that do not apply, and why.
     pub(crate) lacks: &'static [(&'static str, &'static str)],
 }
@@ -49,7 +51,15 @@ impl Client {
         (self.build)(places).map_err(|Failure(why)| Failure(format!("{}: {why}", self.name)))
     }
 
+    /// Whether Ottla must pass also what Kafka fails.
+    pub(crate) fn is_beyond_kafka(&self) -> bool {
+        !self.only.is_empty()
+    }
+
     pub(crate) fn lacking(&self, scenario: &str) -> Option<&'static str> {
+        if self.is_beyond_kafka() && !self.only.contains(&scenario) {
+            return Some("this client is there for other scenarios");
+        }
         self.lacks
             .iter()
             .find(|(name, _)| *name == scenario)
@@ -69,6 +79,7 @@ pub(crate) const CLIENTS: &[Client] = &[
         version: "4.3.1",
         from: "Maven Central, kafka-clients",
         build: java,
+        only: &[],
         lacks: &[],
     },
     Client {
@@ -76,6 +87,7 @@ pub(crate) const CLIENTS: &[Client] = &[
         version: "0.39.0",
         from: "crates.io, rdkafka (librdkafka 2.12.1)",
         build: rdkafka,
+        only: &[],
         lacks: &[
             ("assignor-sticky", "librdkafka has no eager sticky assignor"),
             (
@@ -110,6 +122,7 @@ pub(crate) const CLIENTS: &[Client] = &[
         version: "2.16.1",
         from: "PyPI, confluent-kafka",
         build: confluent,
+        only: &[],
         lacks: &[
             ("assignor-sticky", "librdkafka has no eager sticky assignor"),
             (
@@ -124,6 +137,7 @@ pub(crate) const CLIENTS: &[Client] = &[
         version: "3.0.12",
         from: "PyPI, kafka-python",
         build: kafka_python,
+        only: &[],
         lacks: &[
             (
                 "static-fenced",
@@ -140,6 +154,7 @@ pub(crate) const CLIENTS: &[Client] = &[
         version: "1.22.2",
         from: "Go module proxy, github.com/twmb/franz-go",
         build: franz_go,
+        only: &[],
         lacks: &[],
     },
     Client {
@@ -147,6 +162,7 @@ pub(crate) const CLIENTS: &[Client] = &[
         version: "2.2.4",
         from: "npm, kafkajs",
         build: kafkajs,
+        only: &[],
         lacks: &[
             ("codec-lz4", "kafkajs has no lz4 codec of its own"),
             ("codec-zstd", "kafkajs has no zstd codec of its own"),
@@ -180,6 +196,7 @@ pub(crate) const CLIENTS: &[Client] = &[
         version: "1.10.1",
         from: "npm, @confluentinc/kafka-javascript (librdkafka 2.15.1)",
         build: kafka_javascript,
+        only: &[],
         lacks: &[
             ("round-trip", "the client writes an empty value as none"),
             (
@@ -213,6 +230,7 @@ pub(crate) const CLIENTS: &[Client] = &[
         version: "1.35.0",
         from: "npm, @platformatic/kafka",
         build: platformatic_kafka,
+        only: &[],
         lacks: &[
             ("codec-zstd", "Node.js 20 has no zstd"),
             ("reset-earliest", "the client does not reset"),
@@ -240,6 +258,20 @@ pub(crate) const CLIENTS: &[Client] = &[
                 "the client misreads the tagged fields that a fetch with an epoch from before the restart is answered with",
             ),
         ],
+    },
+    Client {
+        name: "sarama",
+        version: "1.40.1",
+        from: "Go module proxy, github.com/IBM/sarama; commits with OffsetCommit 1, which Kafka 4 has dropped",
+        build: sarama,
+        only: &[
+            "group-share",
+            "group-resume",
+            "group-auto-commit",
+            "group-latest",
+            "group-independent",
+        ],
+        lacks: &[],
     },
 ];
 
@@ -384,12 +416,20 @@ fn kafka_python(places: &Places) -> Checked<DriverCommand> {
 }
 
 fn franz_go(places: &Places) -> Checked<DriverCommand> {
-    let binary = places.cache.join("franz-go");
+    go(places, "franz-go")
+}
+
+fn sarama(places: &Places) -> Checked<DriverCommand> {
+    go(places, "sarama")
+}
+
+fn go(places: &Places, name: &str) -> Checked<DriverCommand> {
+    let binary = places.cache.join(name);
     run(Command::new("go")
         .args(["build", "-mod=readonly", "-o"])
         .arg(&binary)
         .arg(".")
-        .current_dir(places.client("franz-go")))?;
+        .current_dir(places.client(name)))?;
     Ok(DriverCommand {
         program: binary,
         args: vec![],

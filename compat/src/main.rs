@@ -62,7 +62,8 @@ const USAGE: &str = "usage: ottla-compat [--against ottla|kafka|both|HOST:PORT] 
      or: ottla-compat --suite NAME|all [--test NAME]… [--fast] [--against …] [--profile NAME] [--jobs N] \
      [--write-table]\n   \
      or: ottla-compat --swap [--profile NAME]\n   \
-     or: ottla-compat --differential [--seed N] [--mutations N] [--scenario NAME] [--profile NAME]";
+     or: ottla-compat --differential [--seed N] [--mutations N] [--scenario NAME] [--profile NAME] \
+     [--old-kafka HOME]";
 
 fn arguments() -> Checked<Arguments> {
     let mut parsed = Arguments {
@@ -83,6 +84,7 @@ fn arguments() -> Checked<Arguments> {
         seed: 1,
         mutations: 2000,
         only: String::new(),
+        old_kafka: None,
     };
     let mut differential = false;
     let mut args = std::env::args().skip(1);
@@ -109,6 +111,7 @@ fn arguments() -> Checked<Arguments> {
             "--write-table" => parsed.write_table = true,
             "--differential" => differential = true,
             "--seed" => settings.seed = number(&arg, &value()?)?,
+            "--old-kafka" => settings.old_kafka = Some(value()?.into()),
             "--mutations" => settings.mutations = number(&arg, &value()?)?,
             "--suite" => parsed.suites.push(value()?),
             "--test" => parsed.tests.push(value()?),
@@ -150,6 +153,7 @@ fn sections() -> Vec<Section> {
             client: client.name,
             version: client.version,
             from: client.from,
+            beyond_kafka: client.is_beyond_kafka(),
             rows: SCENARIOS.iter().map(|s| (s.name, s.about)).collect(),
         })
         .collect();
@@ -157,6 +161,7 @@ fn sections() -> Vec<Section> {
         client: tools::NAME,
         version: "4.3.1",
         from: "Maven Central, kafka-tools",
+        beyond_kafka: false,
         rows: tools::TOOLS
             .iter()
             .map(|tool| (tool.name, tool.about))
@@ -346,6 +351,7 @@ fn asked_for(sections: &[Section], arguments: &Arguments) -> Vec<Section> {
             client: section.client,
             version: section.version,
             from: section.from,
+            beyond_kafka: section.beyond_kafka,
             rows: section
                 .rows
                 .iter()

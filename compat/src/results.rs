@@ -25,6 +25,8 @@ pub(crate) struct Section {
     pub(crate) client: &'static str,
     pub(crate) version: &'static str,
     pub(crate) from: &'static str,
+    /// Ottla must pass also where Kafka fails.
+    pub(crate) beyond_kafka: bool,
     /// Scenario name and what it says.
     pub(crate) rows: Vec<(&'static str, &'static str)>,
 }
@@ -129,6 +131,9 @@ pub(crate) fn shortfalls(sections: &[Section], kafka: &Results, ours: &Results) 
                     format!("made {got} checks where Apache Kafka's run made {want}")
                 }
                 (Some(Outcome::Passed(_)), Some(Outcome::Failed(why))) => why.clone(),
+                (Some(Outcome::Failed(_)), Some(Outcome::Failed(why))) if section.beyond_kafka => {
+                    why.clone()
+                }
                 (Some(Outcome::Passed(_)), Some(Outcome::NotApplicable(why))) => {
                     format!("does not apply here, but applies to Apache Kafka: {why}")
                 }
@@ -206,9 +211,12 @@ pub(crate) fn page(sections: &[Section], kafka: &Results, ours: &Results) -> Str
                     notes.push(format!("- {scenario}: {why}."))
                 }
                 (Some(Outcome::Failed(why)), _) => {
-                    notes.push(format!(
-                        "- {scenario} does not count: on Apache Kafka, {why}."
-                    ));
+                    let counts = if section.beyond_kafka {
+                        "counts all the same"
+                    } else {
+                        "does not count"
+                    };
+                    notes.push(format!("- {scenario} {counts}: on Apache Kafka, {why}."));
                 }
                 _ => {}
             }
@@ -229,6 +237,7 @@ mod tests {
             client: "c",
             version: "1",
             from: "",
+            beyond_kafka: false,
             rows: vec![("s", "about s")],
         }]
     }
@@ -266,6 +275,15 @@ mod tests {
             Outcome::Failed("why".into()),
             Outcome::Failed("why".into())
         ));
+    }
+
+    #[test]
+    fn a_client_that_only_we_serve_must_pass_where_kafka_fails() {
+        let failed = one(Outcome::Failed("why".into()));
+        let mut sections = sections();
+        sections[0].beyond_kafka = true;
+        assert_eq!(shortfalls(&sections, &failed, &failed), ["c s: why"]);
+        assert!(shortfalls(&sections, &failed, &one(Outcome::Passed(3))).is_empty());
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub(super) enum Rule {
     OttlaHasNot,
     /// Kafka did not answer.
     KafkaSilent,
+    /// Kafka closed the connection, and Ottla answered.
+    KafkaCloses,
     /// Nothing.
     Any,
 }
@@ -62,6 +64,10 @@ impl Rule {
             }
             Rule::OttlaHasNot => ottla.is_none(),
             Rule::KafkaSilent => kafka.and_then(Value::as_str) == Some("Silence"),
+            Rule::KafkaCloses => {
+                kafka.and_then(Value::as_str) == Some("Closed")
+                    && ottla.and_then(Value::as_str) == Some("an answer")
+            }
             Rule::Any => true,
         }
     }
@@ -85,6 +91,8 @@ const fn line(
 
 const OWN_WORDS: &str = "messages for people are in our own words, also where Kafka has none";
 const DRAWN: &str = "drawn by the broker";
+const OLD_VERSIONS: &str =
+    "Kafka 4 has dropped the version; Ottla serves it to the clients that still send it";
 const NOT_UNPACKED: &str = "Kafka answers an unknown codec, and bytes that are not in the codec they claim, with \
      UNKNOWN_SERVER_ERROR; Ottla names the codec, and does not unpack what it need not look at";
 
@@ -154,6 +162,17 @@ pub(super) const ALLOWED: &[Allowed] = &[
         "Kafka divides by its zero of cleaner threads"),
     line("broker-configs", "IncrementalAlterConfigs", "Responses[].ErrorCode", Rule::Any,
         "Kafka divides by its zero of cleaner threads"),
+    line("unknown-versions", "ListOffsets", "reply", Rule::KafkaCloses, OLD_VERSIONS),
+    line("unknown-versions", "OffsetCommit", "reply", Rule::KafkaCloses, OLD_VERSIONS),
+    line("unknown-versions", "CreateTopics", "reply", Rule::KafkaCloses, OLD_VERSIONS),
+    line("unknown-versions", "DeleteTopics", "reply", Rule::KafkaCloses, OLD_VERSIONS),
+    line("unknown-versions", "OffsetForLeaderEpoch", "reply", Rule::KafkaCloses, OLD_VERSIONS),
+    line("unknown-versions", "DescribeAcls", "reply", Rule::KafkaCloses, OLD_VERSIONS),
+    line("unknown-versions", "CreateAcls", "reply", Rule::KafkaCloses, OLD_VERSIONS),
+    line("unknown-versions", "DeleteAcls", "reply", Rule::KafkaCloses, OLD_VERSIONS),
+    line("unknown-versions", "DescribeConfigs", "reply", Rule::KafkaCloses, OLD_VERSIONS),
+    line("unknown-versions", "DescribeLogDirs", "reply", Rule::KafkaCloses, OLD_VERSIONS),
+    line("*", "DescribeConfigs", "Configs.IsDefault", Rule::Any, "Kafka 3.9 calls no value the default; Ottla does"),
     line("produce-refused", "Produce", "reply", Rule::KafkaSilent,
         "Kafka never answers a batch of a negative number of records"),
     line("produce-refused", "Produce", "PartitionResponses.ErrorCode", Rule::KafkaFails, NOT_UNPACKED),

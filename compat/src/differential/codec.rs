@@ -5,43 +5,71 @@
 //! hexadecimal, a UUID too.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use ottla_codegen::schema::{Field, Message, Type};
-use ottla_codegen::tree::read_schemas;
+use ottla_codegen::tree::{Source, read_schemas, read_served};
 use serde_json::{Map, Value};
 
 use crate::checks::{Checked, Failure};
 
-/// All requests and responses of the release, by name.
-pub(super) struct Schemas(BTreeMap<String, Message>);
+/// All requests and responses, by name.
+pub(super) struct Schemas {
+    /// With the older versions that Ottla serves beside the release's.
+    served: BTreeMap<String, Message>,
+    release: BTreeMap<String, Message>,
+}
+
+/// Which versions of an API are asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Those of the release.
+    Release,
+    /// The older ones that Ottla serves beside them.
+    Old,
+}
 
 impl Schemas {
     pub(super) fn read(root: &Path) -> Checked<Schemas> {
-        let sources = read_schemas(root)?;
         let named = |message: Message| (message.name.clone(), message);
-        Ok(Schemas(
-            sources.into_iter().map(|s| named(s.message)).collect(),
-        ))
+        let by_name =
+            |sources: Vec<Source>| sources.into_iter().map(|s| named(s.message)).collect();
+        Ok(Schemas {
+            served: by_name(read_served(root)?),
+            release: by_name(read_schemas(root)?),
+        })
+    }
+
+    /// The versions of an API that a stock broker offers, or the older ones.
+    pub(super) fn versions(&self, api: &str, asked: Asked) -> Checked<RangeInclusive<i16>> {
+        let served = self.request(api)?;
+        let release = get(&self.release, &format!("{api}Request"))?;
+        let stable = release.versions.high - i16::from(release.latest_unstable);
+        Ok(match asked {
+            Asked::Release => release.versions.low..=stable,
+            Asked::Old => served.versions.low..=release.versions.low - 1,
+        })
     }
 
     pub(super) fn request(&self, api: &str) -> Checked<&Message> {
-        self.get(&format!("{api}Request"))
+        get(&self.served, &format!("{api}Request"))
     }
 
     pub(super) fn response(&self, api: &str) -> Checked<&Message> {
-        self.get(&format!("{api}Response"))
+        get(&self.served, &format!("{api}Response"))
     }
 
+    /// The release's requests, by API.
     pub(super) fn requests(&self) -> impl Iterator<Item = (&str, &Message)> {
-        let requests = self.0.values();
+        let requests = self.release.values();
         requests.filter_map(|message| Some((message.name.strip_suffix("Request")?, message)))
     }
+}
 
-    fn get(&self, name: &str) -> Checked<&Message> {
-        let found = self.0.get(name);
-        found.ok_or_else(|| Failure(format!("no schema is called {name}")))
-    }
+fn get<'a>(messages: &'a BTreeMap<String, Message>, name: &str) -> Checked<&'a Message> {
+    let found = messages.get(name);
+    found.ok_or_else(|| Failure(format!("no schema is called {name}")))
 }
 
 /// The bytes of `value` in `version`.

@@ -3,6 +3,9 @@
 //! for it, with its reason.
 //!
 //! `cargo run -p ottla-compat -- --differential [--seed N] [--mutations N]`
+//!
+//! `--old-kafka HOME` asks only the versions that Kafka 4 has dropped and Ottla still serves, and compares
+//! with the release in HOME, which must have them (`compat/kafka/setup.sh` fills such a directory).
 
 mod allowed;
 mod batch;
@@ -11,12 +14,12 @@ mod codec;
 mod mutate;
 mod pair;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::broker::{Broker, Kind};
 use crate::checks::Checked;
 use allowed::ALLOWED;
-use codec::Schemas;
+use codec::{Asked, Schemas};
 use pair::Pair;
 
 /// Places that are printed of one difference.
@@ -29,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) mutations: u32,
     /// Only the cases whose name contains this.
     pub(crate) only: String,
+    /// Where a release is that has the old versions; then only these are asked.
+    pub(crate) old_kafka: Option<PathBuf>,
 }
 
 /// Runs all cases; true if there was no difference that is not allowed.
@@ -40,16 +45,20 @@ pub(crate) fn run(
     settings: &Settings,
 ) -> Checked<bool> {
     let schemas = Schemas::read(root)?;
+    let (asked, kafka) = match &settings.old_kafka {
+        Some(home) => (Asked::Old, Kind::Kafka { home: home.clone() }),
+        None => (Asked::Release, kafka),
+    };
     let kafka = Broker::start(kafka, &runs.join("kafka"))?;
     let ottla = Broker::start(ottla, &runs.join("ottla"))?;
-    let mut pair = Pair::new(&schemas, kafka.bootstrap(), ottla.bootstrap());
+    let mut pair = Pair::new(&schemas, asked, kafka.bootstrap(), ottla.bootstrap());
     for (name, case) in cases::CASES {
         if name.contains(&settings.only) {
             pair.begin(name);
             case(&mut pair)?;
         }
     }
-    if "mutations".contains(&settings.only) {
+    if asked == Asked::Release && "mutations".contains(&settings.only) {
         pair.begin("mutations");
         mutate::run(&mut pair, settings)?;
     }

@@ -27,6 +27,7 @@ pub(super) const CASES: &[Case] = &[
     ("fetch", records::fetch),
     ("fetch-sessions", records::fetch_sessions),
     ("list-offsets", records::list_offsets),
+    ("segment-starts", records::segment_starts),
     ("leader-epochs", records::leader_epochs),
     ("delete-records", records::delete_records),
     ("producer-ids", records::producer_ids),

@@ -496,6 +496,34 @@ pub(super) fn list_offsets(pair: &mut Pair<'_>) -> Checked {
     Ok(())
 }
 
+/// Version 0 of ListOffsets tells where segments begin: here each batch has its own.
+pub(super) fn segment_starts(pair: &mut Pair<'_>) -> Checked {
+    if !pair.versions("ListOffsets")?.contains(&0) {
+        return Ok(());
+    }
+    let each_batch = json!([{"Name": "segment.ms", "Value": "1"}]);
+    create(pair, "segments", 1, each_batch)?;
+    for place in 0..4 {
+        let batch = Batch {
+            timestamp: now() + place * 10,
+            ..Batch::default()
+        };
+        let records = json!(batch.hex());
+        pair.ask("Produce", 9, |side| {
+            produce_body(side, 9, "segments", 1, 0, &records)
+        })?;
+    }
+    for timestamp in [-1, -2, 0, now() - 3_600_000, i64::MAX] {
+        for count in [-1, 0, 1, 2, 3, 100] {
+            pair.ask("ListOffsets", 0, |_| {
+                json!({"ReplicaId": -1, "Topics": [{"Name": "segments", "Partitions": [
+                    {"PartitionIndex": 0, "Timestamp": timestamp, "MaxNumOffsets": count}]}]})
+            })?;
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn leader_epochs(pair: &mut Pair<'_>) -> Checked {
     for version in pair.versions("OffsetForLeaderEpoch")? {
         for (name, partition, current, epoch) in [
