@@ -34,6 +34,11 @@ const RUN_MAX: Duration = Duration::from_secs(120);
 
 /// A small broker: few partitions of internal topics, frequent checkpoints.
 pub(crate) fn config() -> BrokerConfig {
+    config_with(&[])
+}
+
+/// The same with some settings more, or others.
+pub(crate) fn config_with(settings: &[(&str, &str)]) -> BrokerConfig {
     let mut properties = Properties::embedded();
     for (key, value) in [
         ("node.id", "1"),
@@ -44,8 +49,11 @@ pub(crate) fn config() -> BrokerConfig {
         ("log.flush.offset.checkpoint.interval.ms", "1000"),
         ("log.flush.start.offset.checkpoint.interval.ms", "1000"),
         ("auto.create.topics.enable", "false"),
-    ] {
-        properties.set(key, value);
+    ]
+    .iter()
+    .chain(settings)
+    {
+        properties.set(*key, *value);
     }
     BrokerConfig::from_properties(&properties)
         .expect("a configuration that works")
@@ -55,6 +63,20 @@ pub(crate) fn config() -> BrokerConfig {
 /// Runs a broker on `disk` until `clients` are done or the disk is dead; how long that took.
 /// Errors of the broker's start are the caller's to judge.
 pub(crate) fn run<F>(
+    seed: u64,
+    disk: &SimDisk,
+    clock: &Arc<SimClock>,
+    clients: Vec<(String, F)>,
+) -> Result<Duration, String>
+where
+    F: Future<Output = turmoil::Result> + 'static,
+{
+    run_with(config, seed, disk, clock, clients)
+}
+
+/// The same with another configuration.
+pub(crate) fn run_with<F>(
+    config: fn() -> BrokerConfig,
     seed: u64,
     disk: &SimDisk,
     clock: &Arc<SimClock>,
