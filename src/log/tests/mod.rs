@@ -206,7 +206,12 @@ pub(super) fn marker(
     )
 }
 
-fn stamped(id: i64, epoch: i16, base_sequence: i32, transactional: bool) -> BatchOptions {
+pub(super) fn stamped(
+    id: i64,
+    epoch: i16,
+    base_sequence: i32,
+    transactional: bool,
+) -> BatchOptions {
     BatchOptions {
         producer: ProducerStamp {
             id: ProducerId(id),

@@ -9,7 +9,7 @@ use crate::types::{Offset, ProducerEpoch, ProducerId, Timestamp};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
-fn compacted() -> Bed {
+pub(super) fn compacted() -> Bed {
     Bed::new(LogConfig {
         segment_bytes: 1_000,
         index_interval_bytes: 100,
@@ -22,7 +22,7 @@ fn compacted() -> Bed {
 }
 
 /// One batch; a record without a value is a tombstone.
-fn batch(records: &[(Option<&str>, Option<&str>)]) -> ValidBatch {
+pub(super) fn batch(records: &[(Option<&str>, Option<&str>)]) -> ValidBatch {
     let mut builder = BatchBuilder::new(BatchOptions::default());
     for (key, value) in records {
         let record = NewRecord {
@@ -35,18 +35,18 @@ fn batch(records: &[(Option<&str>, Option<&str>)]) -> ValidBatch {
     builder.build().unwrap()
 }
 
-fn put(bed: &mut Bed, records: &[(Option<&str>, Option<&str>)]) {
+pub(super) fn put(bed: &mut Bed, records: &[(Option<&str>, Option<&str>)]) {
     bed.append(batch(records));
     bed.log.advance_high_watermark(bed.log.log_end());
 }
 
 /// Closes the active segment, so that everything before can be cleaned.
-fn roll(bed: &mut Bed) {
+pub(super) fn roll(bed: &mut Bed) {
     bed.log.roll(NOW).unwrap();
     put(bed, &[(Some("of the active segment"), Some("x"))]);
 }
 
-fn keys_at(bed: &Bed, from: i64) -> Vec<(i64, String)> {
+pub(super) fn keys_at(bed: &Bed, from: i64) -> Vec<(i64, String)> {
     let mut keys = Vec::new();
     for batch in bed.batches(from) {
         for record in batch.records(crate::record::DecodeLimits::default()) {

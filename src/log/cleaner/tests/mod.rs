@@ -6,6 +6,7 @@
 
 mod log;
 mod model;
+mod scenes;
 
 use crate::log::tests::Bed;
 use crate::log::*;
