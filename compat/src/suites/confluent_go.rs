@@ -30,8 +30,17 @@ pub(super) const SUITE: Suite = Suite {
         "TestIntegration/TestAdminClient_UserScramCredentials",
         "it describes what it has just altered, before Kafka's broker may have heard of it",
     )],
-    // The slow one waits for many requests to time out.
-    fast: Fast::AllBut(&["TestAdminAPIs"]),
+    // They wait: for requests to time out, for a session to end, and again for rebalances that the other
+    // consumers' tests wait for already.
+    fast: Fast::AllBut(&[
+        "TestAdminAPIs",
+        "TestConsumerChannelIncremental",
+        "TestConsumerPollIncremental",
+        "TestConsumerPollRebalanceIncremental",
+        "TestConsumerPollRebalanceIncrementalNoop",
+        "TestConsumerCloseForStaticMember",
+        "TestTransactionalAPI",
+    ]),
 };
 
 const MODULE: go::Module = go::Module {
