@@ -162,6 +162,13 @@ final class Batches {
         add("legacy-magic-1", MemoryRecords.withRecords(RecordBatch.MAGIC_VALUE_V1, 3L, Compression.NONE, record(TIME, "k", "v")));
         add("legacy-magic-1-gzip", MemoryRecords.withRecords(RecordBatch.MAGIC_VALUE_V1, 3L, Compression.gzip().build(),
             record(TIME, "k", "v"), record(TIME + 1, "k", "w")));
+        // Inside of format 0 offsets are those of the log.
+        add("legacy-magic-0-gzip", MemoryRecords.withRecords(RecordBatch.MAGIC_VALUE_V0, 1L, Compression.gzip().build(),
+            record(RecordBatch.NO_TIMESTAMP, "k", "v"), record(RecordBatch.NO_TIMESTAMP, "k", "w")));
+        add("legacy-magic-1-snappy", MemoryRecords.withRecords(RecordBatch.MAGIC_VALUE_V1, 3L, Compression.snappy().build(),
+            record(TIME + 2, "k", "v"), record(TIME + 4, "k", "w"), record(TIME + 3, "k", "x")));
+        add("legacy-magic-1-lz4", MemoryRecords.withRecords(RecordBatch.MAGIC_VALUE_V1, 3L, Compression.lz4().build(),
+            record(TIME + 5, "k", "v"), record(TIME + 6, "k", "w")));
     }
 
     private void add(String name, MemoryRecords records) {

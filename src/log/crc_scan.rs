@@ -1,6 +1,7 @@
 //! Reading a segment from front to back and checking every CRC, with few reads and no decoding.
 
-use crate::record::{BATCH_CRC_START, BATCH_HEADER_LEN, BatchHeader, MAGIC_V2};
+use crate::record::old::OLD_CRC_START;
+use crate::record::{BATCH_CRC_START, BATCH_HEADER_LEN, BatchHeader};
 use crate::runtime::File;
 use crate::types::Offset;
 use std::io;
@@ -52,7 +53,7 @@ impl CrcScan<'_> {
         }
     }
 
-    /// An error is the disk's, or a message format that would be lost by cutting it off.
+    /// An error is the disk's.
     pub(super) fn next(&mut self) -> io::Result<Step> {
         let position = self.position;
         let bad = |reason| Ok(Step::Bad { position, reason });
@@ -60,33 +61,29 @@ impl CrcScan<'_> {
             return Ok(Step::End);
         }
         let left = self.len - position;
-        if left < BATCH_HEADER_LEN as u64 {
-            return bad("the last batch's header is cut");
-        }
-        let header = match self.window(position, BATCH_HEADER_LEN)?.first_chunk() {
-            Some(head) => BatchHeader::decode(head),
-            None => return Err(io::ErrorKind::UnexpectedEof.into()),
+        let head = usize::try_from(left).unwrap_or(usize::MAX);
+        let head = head.min(BATCH_HEADER_LEN);
+        let Some(header) = BatchHeader::decode_any(self.window(position, head)?) else {
+            return bad(if head < BATCH_HEADER_LEN {
+                "the last batch's header is cut"
+            } else {
+                "there is no batch"
+            });
         };
-        if header.magic != MAGIC_V2 {
-            if self.is_old_message(&header)? {
-                return Err(io::Error::new(
-                    io::ErrorKind::Unsupported,
-                    "the log holds messages of the old formats 0 or 1, which are not supported",
-                ));
-            }
-            return bad("there is no batch");
-        }
         let size = header.size() as u64;
-        if !header.length_is_possible() || header.last_offset_delta < 0 {
-            return bad("a batch's header makes no sense");
-        }
         if size > left {
             return bad("the last batch is cut");
         }
         if header.base_offset < self.end {
             return bad("a batch's offsets go back");
         }
-        if self.crc(position + BATCH_CRC_START as u64, position + size)? != header.crc {
+        let end = position + size;
+        let crc = if header.is_old() {
+            self.old_crc(position + OLD_CRC_START as u64, end)?
+        } else {
+            self.crc(position + BATCH_CRC_START as u64, end)?
+        };
+        if crc != header.crc {
             return bad("a batch's CRC is wrong");
         }
         self.position = position + size;
@@ -94,38 +91,33 @@ impl CrcScan<'_> {
         Ok(Step::Batch { position, header })
     }
 
-    /// Whether the bytes are a whole message of format 0 or 1, by its checksum: a torn batch whose magic
-    /// did not reach the disk looks like one too.
-    fn is_old_message(&mut self, header: &BatchHeader) -> io::Result<bool> {
-        const CHECKED_FROM: u64 = 16;
-        let size = header.size() as u64;
-        let left = self.len - self.position;
-        if !(0..MAGIC_V2).contains(&header.magic) || !(CHECKED_FROM..=left).contains(&size) {
-            return Ok(false);
-        }
+    /// The checksum of messages of the old formats.
+    fn old_crc(&mut self, from: u64, to: u64) -> io::Result<u32> {
         let mut crc = flate2::Crc::new();
-        let (mut from, to) = (self.position + CHECKED_FROM, self.position + size);
-        while from < to {
-            let left = usize::try_from(to - from).unwrap_or(usize::MAX);
-            let window = self.window(from, 1)?;
-            let part = window.get(..left.min(window.len())).unwrap_or_default();
-            crc.update(part);
-            from += part.len() as u64;
-        }
-        // Old messages have the checksum where batches have the leader epoch.
-        Ok(crc.sum().to_be_bytes() == header.leader_epoch.0.to_be_bytes())
+        self.each_window(from, to, |part| crc.update(part))?;
+        Ok(crc.sum())
     }
 
-    fn crc(&mut self, mut from: u64, to: u64) -> io::Result<u32> {
+    fn crc(&mut self, from: u64, to: u64) -> io::Result<u32> {
         let mut crc = 0;
+        self.each_window(from, to, |part| crc = crc32c::crc32c_append(crc, part))?;
+        Ok(crc)
+    }
+
+    fn each_window(
+        &mut self,
+        mut from: u64,
+        to: u64,
+        mut take: impl FnMut(&[u8]),
+    ) -> io::Result<()> {
         while from < to {
             let left = usize::try_from(to - from).unwrap_or(usize::MAX);
             let window = self.window(from, 1)?;
             let part = window.get(..left.min(window.len())).unwrap_or_default();
-            crc = crc32c::crc32c_append(crc, part);
+            take(part);
             from += part.len() as u64;
         }
-        Ok(crc)
+        Ok(())
     }
 
     /// What is buffered from `position` on: at least `needed` bytes, read if need be.

@@ -11,8 +11,8 @@ use super::segment::{IndexLimits, Segment};
 use super::space::Reserved;
 use super::view::{LogView, NEVER_CLEANED, NO_UNSTABLE, Shared};
 use crate::record::control::{self, ControlRecord, EndMarker, TransactionResult};
-use crate::record::{BATCH_HEADER_LEN, Batch, BatchHeader, Batches, ValidBatch};
-use crate::runtime::{Disk, Open, Rng, Runtime, read_exact_at};
+use crate::record::{Batch, BatchHeader, Batches, ValidBatch};
+use crate::runtime::{Disk, Open, Rng, Runtime};
 use crate::types::{LeaderEpoch, Offset, Timestamp, TopicPartition, Uuid};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -594,9 +594,7 @@ impl Log {
         let first = match self.roll.first {
             Some(first) => first,
             None => {
-                let mut head = [0; BATCH_HEADER_LEN];
-                read_exact_at(&*self.active.file, &mut head, 0)?;
-                let first = BatchHeader::decode(&head).max_timestamp;
+                let first = self.active.first_timestamp()?;
                 *self.roll.first.insert(first)
             }
         };

@@ -290,14 +290,18 @@ impl Loader<'_> {
                 // Whole batches, but of another past of this log: a power loss kept some of the writes
                 // from before a truncation and some from after it.
                 Step::Batch { position, header }
-                    if header.base_offset != segment.end() && self.is_gapless() =>
+                    if header.base_offset != segment.end()
+                        && !header.is_old()
+                        && self.is_gapless() =>
                 {
                     Step::Bad {
                         position,
                         reason: "a batch does not follow the one before",
                     }
                 }
-                Step::Batch { position, header } if Some(header.leader_epoch) < *epoch => {
+                Step::Batch { position, header }
+                    if Some(header.leader_epoch) < *epoch && !header.is_old() =>
+                {
                     Step::Bad {
                         position,
                         reason: "a batch's leader epoch goes back",
@@ -335,15 +339,20 @@ impl Loader<'_> {
                     ));
                 }
                 Step::Batch { position, header } => {
-                    *epoch = Some(header.leader_epoch);
-                    let latest = self.epochs.latest();
-                    if latest.is_none_or(|latest| header.leader_epoch > latest.epoch) {
-                        self.epochs.assign(header.leader_epoch, header.base_offset);
-                    }
+                    *epoch = (*epoch).max(Some(header.leader_epoch));
+                    self.note_epoch(&header);
                     segment.note(&header, position, self.limits);
                     apply(segment, position, &header, producers, Aborts::Index)?;
                 }
             }
+        }
+    }
+
+    /// Messages of old formats have no epoch.
+    fn note_epoch(&mut self, header: &BatchHeader) {
+        let latest = self.epochs.latest().map(|latest| latest.epoch);
+        if !header.is_old() && Some(header.leader_epoch) > latest {
+            self.epochs.assign(header.leader_epoch, header.base_offset);
         }
     }
 
@@ -367,9 +376,7 @@ impl Loader<'_> {
                     Err(error) if is_data_error(&error) => break,
                     Err(error) => return Err(error),
                 };
-                if Some(header.leader_epoch) > self.epochs.latest().map(|latest| latest.epoch) {
-                    self.epochs.assign(header.leader_epoch, header.base_offset);
-                }
+                self.note_epoch(&header);
             }
         }
         Ok(())

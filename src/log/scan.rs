@@ -1,6 +1,6 @@
 //! Stepping over the batch headers of a segment file, a page at a time.
 
-use crate::record::{BATCH_HEADER_LEN, BatchHeader, MAGIC_V2};
+use crate::record::{BATCH_HEADER_LEN, BatchHeader};
 use crate::runtime::File;
 use crate::types::Offset;
 use std::io;
@@ -39,42 +39,38 @@ impl HeaderScan<'_> {
         if self.position >= self.end {
             return Ok(None);
         }
-        let head = match self.in_page() {
-            Some(head) => head,
-            None => {
-                self.fill()?;
-                self.in_page().ok_or(io::ErrorKind::UnexpectedEof)?
-            }
-        };
-        let header = BatchHeader::decode(&head);
+        // The last message of an old format may be shorter than a batch's header.
+        let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
+        let needed = left.min(BATCH_HEADER_LEN);
+        if self.in_page(needed).is_none() {
+            self.fill(needed)?;
+        }
+        let head = self.in_page(needed).ok_or(io::ErrorKind::UnexpectedEof)?;
         let position = self.position;
-        let next = position + header.size() as u64;
-        if header.magic != MAGIC_V2
-            || !header.length_is_possible()
-            || header.base_offset < self.offset
-            || header.last_offset_delta < 0
-            || next > self.end
-        {
-            return Err(io::Error::new(
+        let header = BatchHeader::decode_any(head).filter(|header| {
+            header.base_offset >= self.offset && position + header.size() as u64 <= self.end
+        });
+        let header = header.ok_or_else(|| {
+            io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!("there is no batch at position {position}"),
-            ));
-        }
-        self.position = next;
+            )
+        })?;
+        self.position = position + header.size() as u64;
         self.offset = header.next_offset();
         Ok(Some((position, header)))
     }
 
-    fn in_page(&self) -> Option<[u8; BATCH_HEADER_LEN]> {
+    fn in_page(&self, needed: usize) -> Option<&[u8]> {
         let at = usize::try_from(self.position.checked_sub(self.page_start)?).ok()?;
         let page = self.page.get(..self.page_len)?;
-        page.get(at..)?.first_chunk().copied()
+        page.get(at..)?.get(..needed)
     }
 
-    fn fill(&mut self) -> io::Result<()> {
+    fn fill(&mut self, needed: usize) -> io::Result<()> {
         self.page_start = self.position;
         self.page_len = 0;
-        while self.page_len < BATCH_HEADER_LEN {
+        while self.page_len < needed {
             let rest = self.page.get_mut(self.page_len..).unwrap_or_default();
             let read = (self.file).read_at(rest, self.page_start + self.page_len as u64)?;
             if read == 0 {

@@ -279,6 +279,12 @@ impl Segment {
         Ok(self.growing.read().max_timestamp)
     }
 
+    /// Largest timestamp of the first batch; −1 if it has none, or there is no batch.
+    pub(super) fn first_timestamp(&self) -> io::Result<Timestamp> {
+        let first = HeaderScan::new(&*self.file, 0, self.size()).next()?;
+        Ok(first.map_or(Timestamp::NONE, |(_, header)| header.max_timestamp))
+    }
+
     /// Bytes of the offset index and of the time index.
     pub(super) fn index_sizes(&self) -> (u64, u64) {
         let growing = self.growing.read();

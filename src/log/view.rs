@@ -6,7 +6,7 @@ use super::health::Health;
 use super::index::{AbortedEntry, AbortedTransaction};
 use super::scan::HeaderScan;
 use super::segment::Segment;
-use crate::record::{Batch, BatchHeader, DecodeLimits};
+use crate::record::{Batch, BatchHeader, DecodeLimits, old};
 use crate::runtime::{FileSlice, read_exact_at};
 use crate::types::{LeaderEpoch, Offset, Timestamp, TopicPartition};
 use arc_swap::ArcSwap;
@@ -384,18 +384,34 @@ fn first_record(
     limits: DecodeLimits,
     wanted: impl Fn(Timestamp, Offset) -> bool,
 ) -> io::Result<Option<TimestampOffset>> {
+    let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+    let found = |timestamp, offset| TimestampOffset {
+        timestamp,
+        offset,
+        epoch: header.leader_epoch,
+    };
+    if header.is_old() {
+        let message = read_bytes(segment, position, header)?;
+        let inside = old::timestamps(&message, limits).map_err(invalid)?;
+        let mut inside = inside.into_iter();
+        return Ok(inside
+            .find(|(offset, timestamp)| wanted(*timestamp, *offset))
+            .map(|(offset, timestamp)| found(timestamp, offset)));
+    }
     let batch = read_batch(segment, position, header)?;
     for record in batch.records(limits) {
-        let record = record.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        let record = record.map_err(invalid)?;
         if wanted(record.timestamp, record.offset) {
-            return Ok(Some(TimestampOffset {
-                timestamp: record.timestamp,
-                offset: record.offset,
-                epoch: header.leader_epoch,
-            }));
+            return Ok(Some(found(record.timestamp, record.offset)));
         }
     }
     Ok(None)
+}
+
+fn read_bytes(segment: &Segment, position: u64, header: &BatchHeader) -> io::Result<Bytes> {
+    let mut bytes = vec![0; header.size()];
+    read_exact_at(&*segment.file, &mut bytes, position)?;
+    Ok(bytes.into())
 }
 
 /// Reads one whole batch.
@@ -404,9 +420,7 @@ pub(super) fn read_batch(
     position: u64,
     header: &BatchHeader,
 ) -> io::Result<Batch> {
-    let mut bytes = vec![0; header.size()];
-    read_exact_at(&*segment.file, &mut bytes, position)?;
-    let mut bytes = Bytes::from(bytes);
+    let mut bytes = read_bytes(segment, position, header)?;
     match Batch::split_off(&mut bytes) {
         Ok(Some(batch)) => Ok(batch),
         Ok(None) => Err(io::ErrorKind::InvalidData.into()),

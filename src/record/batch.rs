@@ -25,8 +25,11 @@ use bytes::{Buf, BufMut, Bytes};
 /// ```
 pub const BATCH_HEADER_LEN: usize = 61;
 
-/// The only format that is written since Kafka 4.0. 0 and 1 are recognised and refused.
+/// The only format that is written since Kafka 4.0. 0 and 1 are refused from producers, and served where a log
+/// holds them ([`super::old`]).
 pub const MAGIC_V2: i8 = 2;
+
+const MAGIC_BYTE: u8 = MAGIC_V2.cast_unsigned();
 
 /// Bytes before what `length` counts.
 const LENGTH_END: usize = 12;
@@ -199,6 +202,23 @@ impl BatchHeader {
         }
     }
 
+    /// The header of a batch, or of a message of an old format seen as one ([`super::old`]), which may be shorter than
+    /// a batch's. `None` if the bytes begin neither.
+    pub fn decode_any(bytes: &[u8]) -> Option<BatchHeader> {
+        let header = match bytes.first_chunk() {
+            Some(head) if bytes.get(UP_TO_MAGIC - 1) == Some(&MAGIC_BYTE) => {
+                BatchHeader::decode(head)
+            }
+            _ => super::old::header(bytes)?,
+        };
+        (header.length_is_possible() && header.last_offset_delta >= 0).then_some(header)
+    }
+
+    /// Whether it is a message of format 0 or 1, whose base offset, epoch and count are not to be believed.
+    pub fn is_old(&self) -> bool {
+        self.magic < MAGIC_V2
+    }
+
     pub fn encode(&self) -> [u8; BATCH_HEADER_LEN] {
         let mut bytes = [0; BATCH_HEADER_LEN];
         let mut out = &mut bytes[..];
@@ -226,7 +246,11 @@ impl BatchHeader {
 
     /// Whether `length` at least covers the rest of the header.
     pub fn length_is_possible(&self) -> bool {
-        self.size() >= BATCH_HEADER_LEN
+        if self.is_old() {
+            self.length >= LENGTH_MIN_ANY_MAGIC
+        } else {
+            self.size() >= BATCH_HEADER_LEN
+        }
     }
 
     pub fn last_offset(&self) -> Offset {

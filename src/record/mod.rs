@@ -14,6 +14,7 @@ mod batch;
 mod builder;
 mod compression;
 pub mod control;
+pub mod old;
 mod rebuild;
 mod records;
 mod valid;

@@ -14,17 +14,17 @@ use ottla::record::{
 use ottla::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 use serde_json::{Value, json};
 
-const BATCHES: usize = 67;
-const LEGACY: usize = 3;
+const BATCHES: usize = 70;
+const LEGACY: usize = 6;
 
-struct Vector {
+pub(super) struct Vector {
     name: String,
     json: Value,
-    bytes: Bytes,
+    pub(super) bytes: Bytes,
 }
 
 impl Vector {
-    fn int(&self, field: &str) -> i64 {
+    pub(super) fn int(&self, field: &str) -> i64 {
         self.json[field]
             .as_i64()
             .unwrap_or_else(|| panic!("{}: {field}", self.name))
@@ -36,7 +36,7 @@ impl Vector {
             .unwrap_or_else(|| panic!("{}: {field}", self.name))
     }
 
-    fn is_legacy(&self) -> bool {
+    pub(super) fn is_legacy(&self) -> bool {
         self.int("magic") < 2
     }
 
@@ -49,12 +49,12 @@ impl Vector {
         batch
     }
 
-    fn records(&self) -> &Vec<Value> {
+    pub(super) fn records(&self) -> &Vec<Value> {
         self.json["records"].as_array().expect("records")
     }
 }
 
-fn vectors() -> Vec<Vector> {
+pub(super) fn vectors() -> Vec<Vector> {
     let text = text("records/batches.txt");
     let lines: Vec<&str> = text.lines().collect();
     let vectors: Vec<Vector> = lines

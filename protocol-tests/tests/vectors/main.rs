@@ -9,6 +9,7 @@ mod disk;
 mod framed;
 mod messages;
 mod names;
+mod old_formats;
 mod served;
 mod takeover;
 

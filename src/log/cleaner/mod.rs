@@ -34,8 +34,7 @@ use super::config::LogConfig;
 use super::retention::newest_timestamp;
 use super::segment::Segment;
 use super::view::LogView;
-use crate::record::{BATCH_HEADER_LEN, BatchHeader};
-use crate::runtime::{Disk, read_exact_at};
+use crate::runtime::Disk;
 use crate::types::Timestamp;
 use cleanable::{Bounds, Piece};
 use std::io;
@@ -81,7 +80,7 @@ impl LogView {
             _ => Timestamp::NONE,
         };
         let first = match config.max_compaction_lag_ms < now.0 {
-            true => first_timestamp(segment)?,
+            true => segment.first_timestamp()?,
             false => Timestamp::NONE,
         };
         Ok(Piece {
@@ -91,13 +90,4 @@ impl LogView {
             first,
         })
     }
-}
-
-fn first_timestamp(segment: &Segment) -> io::Result<Timestamp> {
-    if segment.size() == 0 {
-        return Ok(Timestamp::NONE);
-    }
-    let mut head = [0; BATCH_HEADER_LEN];
-    read_exact_at(&*segment.file, &mut head, 0)?;
-    Ok(BatchHeader::decode(&head).max_timestamp)
 }
