@@ -74,9 +74,13 @@ fn collect(folder: &Path, names: &mut BTreeSet<String>) {
             collect(&path, names);
             continue;
         }
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        if !matches!(ending, Some("rs" | "script")) {
+            continue;
+        }
         let text = std::fs::read_to_string(&path).unwrap();
         let mut lines = text.lines().map(str::trim_start);
-        if path.extension().is_some_and(|ending| ending == "script") {
+        if ending == Some("script") {
             names.extend(lines.filter_map(|line| Some(line.strip_prefix("# ")?.to_owned())));
             continue;
         }

@@ -36,9 +36,14 @@ pub(crate) enum End {
 impl Local {
     /// Starts on an empty directory, with these settings over the defaults.
     pub(crate) async fn start(settings: &[(&str, &str)]) -> Local {
+        Local::start_on(tempfile::tempdir().unwrap(), settings).await
+    }
+
+    /// Starts on what is in the directory.
+    pub(crate) async fn start_on(dir: TempDir, settings: &[(&str, &str)]) -> Local {
         let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         let mut local = Local {
-            dir: tempfile::tempdir().unwrap(),
+            dir,
             settings: settings.iter().map(own).collect(),
             server: None,
         };
