@@ -5,7 +5,7 @@ use crate::config::{BrokerConfig, LiveConfig};
 use crate::controller::{self, BrokerEpoch, Controller, Creations, ProducerIds, Registration};
 use crate::coordinator::group::{GroupCoordinator, GroupSettings};
 use crate::http;
-use crate::log::{LogConfig, LogManager, ManagerError, ManagerOptions, Unformatted};
+use crate::log::{LogManager, ManagerError, ManagerOptions, Unformatted};
 use crate::metadata::{
     Delta, EndpointImage, ImageHandle, MetadataImage, MetadataListener, SUPPORTED_FEATURES,
 };
@@ -15,7 +15,7 @@ use crate::net::{
     Service,
 };
 use crate::node::{Coordination, DynamicConfig};
-use crate::quorum::{LoadError, QuorumError, SingleQuorum};
+use crate::quorum::{self, LoadError, QuorumError, SingleQuorum};
 use crate::replica::{Replicas, Sessions, start_cleaners, start_moves, start_upkeep};
 use crate::runtime::{Listener, Reply, Runtime};
 use crate::telemetry::Telemetry;
@@ -277,6 +277,7 @@ async fn start(config: Arc<BrokerConfig>, runtime: Runtime) -> Result<Server, St
         &runtime,
     );
     start_upkeep(replicas.clone(), &runtime, &config);
+    quorum.start_upkeep();
     start_cleaners(replicas.clone());
     start_moves(&replicas);
     Ok(Server {
@@ -313,7 +314,8 @@ fn open(config: &BrokerConfig, runtime: &Runtime) -> Result<Opened, StartError> 
     };
     let logs = LogManager::open(runtime, options)?;
     let now = runtime.clock.wall();
-    let (log, _recovered) = logs.open_metadata_log(LogConfig::default(), now)?;
+    let (log, _recovered) =
+        logs.open_metadata_log(quorum::log_config(&config.metadata_log), now)?;
     let image = ImageHandle::new(MetadataImage::default());
     let directory = logs.metadata_directory().id();
     let quorum = SingleQuorum::open(
@@ -323,6 +325,7 @@ fn open(config: &BrokerConfig, runtime: &Runtime) -> Result<Opened, StartError> 
         config.node_id,
         image.clone(),
         &controller::first_records(config),
+        &config.metadata_log,
     )?;
     Ok(Opened {
         logs,

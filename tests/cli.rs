@@ -117,13 +117,13 @@ fn check_says_what_a_broker_would_make_of_a_file() {
     let file = dir.path().join("server.properties");
     write(
         &file,
-        "node.id=3\nlog.dirs=/d\nnum.io.threads=4\nmetadata.max.retention.ms=1\nmy.key=1\n",
+        "node.id=3\nlog.dirs=/d\nnum.io.threads=4\nmetadata.max.idle.interval.ms=1\nmy.key=1\n",
     );
     let (code, stdout, stderr) = output(ottla().arg("check").arg(&file));
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     for part in [
         "A broker would start: node 3, PLAINTEXT://:9092, data in /d",
-        "not enforced yet: metadata.max.retention.ms",
+        "not enforced yet: metadata.max.idle.interval.ms",
         "without effect here: num.io.threads",
         "unknown and ignored: my.key",
     ] {
@@ -285,13 +285,18 @@ fn the_first_line_of_run_says_where_it_serves_and_sigterm_stops_it_cleanly() {
 fn the_start_report_names_what_is_not_enforced() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = on_a_free_port(&dir.path().join("data"));
-    command.args(["--set", "metadata.max.retention.ms=1", "--set", "my.key=1"]);
+    command.args([
+        "--set",
+        "metadata.max.idle.interval.ms=1",
+        "--set",
+        "my.key=1",
+    ]);
     let mut broker = Running::start(command.env("KAFKA_HEAP_OPTS", "-Xmx1G"));
     broker.ready();
     broker.signal("TERM");
     let (_, log) = broker.ended();
     for part in [
-        "not enforced yet: metadata.max.retention.ms",
+        "not enforced yet: metadata.max.idle.interval.ms",
         "unknown and ignored: my.key",
         "without effect here: KAFKA_HEAP_OPTS",
     ] {

@@ -13,9 +13,13 @@ use crate::context::{Context, From, Generated};
 use crate::scenarios;
 use crate::tools::{self, ToolRun};
 
-/// Kafka writes a metadata snapshot after so few bytes that every turn has one to begin with.
-const SETTINGS: &crate::broker::Settings =
-    &[("metadata.log.max.record.bytes.between.snapshots", "2000")];
+/// Metadata snapshots after so few bytes that every turn begins with one that the turn before has written, and a log
+/// that is cut behind it.
+const SETTINGS: &crate::broker::Settings = &[
+    ("metadata.log.max.record.bytes.between.snapshots", "2000"),
+    ("metadata.max.retention.bytes", "8000"),
+    ("internal.metadata.log.segment.bytes", "8000"),
+];
 
 const TRANSACTIONAL_RECORDS: usize = 2000;
 
@@ -65,6 +69,7 @@ pub(crate) fn run(places: &Places, ottla: Kind, dir: &Path) -> Checked<bool> {
     broker.end(End::Stop)?;
     tools::dump_all(&mut run)?;
     tools::check_all_indexes(&mut run)?;
+    tools::check_metadata_is_cut(&mut run)?;
     println!("3 passed, 0 failed");
     Ok(true)
 }

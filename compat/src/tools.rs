@@ -370,6 +370,7 @@ fn in_parts(files: &[String]) -> impl Iterator<Item = &[String]> {
 /// Every batch of every log is valid, and there is nothing beside them.
 pub(crate) fn dump_all(run: &mut ToolRun) -> Checked {
     let mut files = run.all_files("log")?;
+    files.extend(run.all_files("checkpoint")?);
     files.retain(|file| std::fs::metadata(file).is_ok_and(|found| found.len() > 0));
     run.checks.holds("there are log files", !files.is_empty())?;
     let (mut batches, mut bytes) = (0, 0);
@@ -381,7 +382,10 @@ pub(crate) fn dump_all(run: &mut ToolRun) -> Checked {
                 if !line.ends_with("isvalid: true") {
                     return Err(Failure(format!("not valid: {line}")));
                 }
-            } else if !line.starts_with("Dumping ") && !line.starts_with("Log starting offset: ") {
+            } else if !["Dumping ", "Log starting offset: ", "Snapshot end offset: "]
+                .iter()
+                .any(|head| line.starts_with(head))
+            {
                 // Control records of the metadata log print lines of their own.
                 let control = line.is_empty() || line.starts_with("| ") || !line.contains(':');
                 if !control && !line.contains("SnapshotHeader") {
@@ -548,6 +552,21 @@ fn dump_offsets(run: &mut ToolRun) -> Checked {
     run.checks.holds(
         "the group is empty at last",
         last.contains(r#""members":[]"#),
+    )
+}
+
+/// Ends with an error unless the metadata log was cut behind a snapshot.
+pub(crate) fn check_metadata_is_cut(run: &mut ToolRun) -> Checked {
+    let snapshots = run.files("__cluster_metadata-0", "checkpoint")?;
+    run.checks
+        .holds("a metadata snapshot", !snapshots.is_empty())?;
+    let segments = run.files("__cluster_metadata-0", "log")?;
+    let is_whole = segments
+        .iter()
+        .any(|name| name.ends_with("/00000000000000000000.log"));
+    run.checks.holds(
+        &format!("a metadata log that is cut: {segments:?}"),
+        !is_whole,
     )
 }
 

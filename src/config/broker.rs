@@ -7,6 +7,7 @@ use crate::types::NodeId;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Everything a broker reads at start. Times are milliseconds; `None` is "no limit".
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +21,7 @@ pub struct BrokerConfig {
     /// `ottla.old.api.versions.advertise`.
     pub old_versions: OldVersions,
     pub directories: Directories,
+    pub metadata_log: MetadataLogConfig,
     pub net: NetConfig,
     pub topics: TopicsConfig,
     pub logs: LogsConfig,
@@ -113,6 +115,31 @@ pub struct ListenerConnections {
     pub count_max: Option<u32>,
     /// New connections a second.
     pub rate_max: Option<u32>,
+}
+
+/// The log of the cluster's metadata, and its snapshots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetadataLogConfig {
+    /// `metadata.log.segment.bytes`, or for tests `internal.metadata.log.segment.bytes`.
+    pub segment_bytes: u64,
+    /// `metadata.log.segment.ms`.
+    pub segment_ms: i64,
+    /// `metadata.log.max.record.bytes.between.snapshots`. At least 1.
+    pub snapshot_bytes: u64,
+    /// `metadata.log.max.snapshot.interval.ms`; `None`: only the bytes count.
+    pub snapshot_interval_ms: Option<u64>,
+    /// `metadata.max.retention.bytes`, of log and snapshots together.
+    pub retention_bytes: Option<u64>,
+    /// `metadata.max.retention.ms`, of snapshots and what the log has below them.
+    pub retention_ms: Option<u64>,
+    /// `internal.metadata.delete.delay.millis`.
+    pub file_delete_delay_ms: i64,
+}
+
+impl MetadataLogConfig {
+    pub fn snapshot_interval(&self) -> Option<Duration> {
+        self.snapshot_interval_ms.map(Duration::from_millis)
+    }
 }
 
 /// How topics come and go.

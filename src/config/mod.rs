@@ -25,8 +25,8 @@ mod value;
 
 pub use broker::{
     BrokerConfig, CleanerConfig, Directories, FetchConfig, GroupsConfig, ListenerConnections,
-    LogsConfig, NetConfig, OffsetsConfig, OldVersions, ReplicationConfig, Roles, TopicsConfig,
-    TransactionsConfig,
+    LogsConfig, MetadataLogConfig, NetConfig, OffsetsConfig, OldVersions, ReplicationConfig, Roles,
+    TopicsConfig, TransactionsConfig,
 };
 pub use client_metrics::{SubscriptionError, is_pattern, validate_client_metrics_config};
 pub use dynamic::{InForce, Level, LiveConfig, Overrides, usable};

@@ -3,8 +3,8 @@
 
 use super::broker::{
     BrokerConfig, CleanerConfig, Directories, FetchConfig, GroupsConfig, ListenerConnections,
-    LogsConfig, NetConfig, OffsetsConfig, OldVersions, ReplicationConfig, Roles, TopicsConfig,
-    TransactionsConfig,
+    LogsConfig, MetadataLogConfig, NetConfig, OffsetsConfig, OldVersions, ReplicationConfig, Roles,
+    TopicsConfig, TransactionsConfig,
 };
 use super::group;
 use super::keys::{self, Status};
@@ -113,6 +113,7 @@ pub(super) fn resolve(written: &Properties) -> Result<(BrokerConfig, Report), Co
             OldVersions::Quiet
         },
         directories: directories(&read)?,
+        metadata_log: metadata_log(&read),
         net: net(&read)?,
         topics: TopicsConfig {
             auto_create: read.boolean("auto.create.topics.enable"),
@@ -504,6 +505,23 @@ fn logs(read: &Read<'_>) -> LogsConfig {
         producer_id_expiration_ms: read.long("producer.id.expiration.ms"),
         producer_id_expiration_check_interval_ms: read
             .long("producer.id.expiration.check.interval.ms"),
+    }
+}
+
+fn metadata_log(read: &Read<'_>) -> MetadataLogConfig {
+    let limit = |name| u64::try_from(read.whole(name)).ok();
+    let for_tests = read.value("internal.metadata.log.segment.bytes");
+    MetadataLogConfig {
+        segment_bytes: read.long(match for_tests {
+            Some(_) => "internal.metadata.log.segment.bytes",
+            None => "metadata.log.segment.bytes",
+        }),
+        segment_ms: read.whole("metadata.log.segment.ms"),
+        snapshot_bytes: read.long("metadata.log.max.record.bytes.between.snapshots"),
+        snapshot_interval_ms: limit("metadata.log.max.snapshot.interval.ms").filter(|ms| *ms > 0),
+        retention_bytes: limit("metadata.max.retention.bytes"),
+        retention_ms: limit("metadata.max.retention.ms"),
+        file_delete_delay_ms: read.whole("internal.metadata.delete.delay.millis"),
     }
 }
 

@@ -188,6 +188,7 @@ mod tests {
             replicas: ids(replicas),
             isr: ids(isr),
             leader: leader.map(NodeId),
+            leader_recovery_state: 0,
             leader_epoch: LeaderEpoch(0),
             partition_epoch: 0,
             directories: vec![Uuid::ZERO; replicas.len()],

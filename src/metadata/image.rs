@@ -1,5 +1,7 @@
 //! The image: topics, brokers, configurations and features as of one offset of the metadata log.
 
+use super::features::{METADATA_VERSION, METADATA_VERSION_NAME};
+use super::kept::Kept;
 use super::record::MetadataRecord;
 use crate::protocol::messages as schema;
 use crate::types::{LeaderEpoch, NodeId, Offset, TopicName, TopicNameError, Uuid};
@@ -28,7 +30,7 @@ impl ImageHandle {
 
 /// All that the metadata log says up to [`MetadataImage::end`]. Cheap to clone: what did not change
 /// is shared.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MetadataImage {
     /// The offset after the last record applied.
     pub end: Offset,
@@ -42,6 +44,8 @@ pub struct MetadataImage {
     pub features: BTreeMap<String, i16>,
     /// The first producer id of the next block.
     pub producer_id_next: i64,
+    /// What the log says beside all this.
+    pub(super) kept: Kept,
     partition_count: usize,
 }
 
@@ -59,6 +63,8 @@ pub struct PartitionImage {
     pub isr: Vec<NodeId>,
     /// `None` while no replica may lead.
     pub leader: Option<NodeId>,
+    /// Kafka's `LeaderRecoveryState`: 1 after an unclean election, until the leader has recovered.
+    pub leader_recovery_state: i8,
     pub leader_epoch: LeaderEpoch,
     pub partition_epoch: i32,
     /// Where each replica keeps the partition, in the order of `replicas`.
@@ -75,11 +81,15 @@ pub struct BrokerImage {
     pub epoch: i64,
     pub incarnation: Uuid,
     pub endpoints: Vec<EndpointImage>,
+    /// What it supports of each feature: the lowest and the highest level.
+    pub features: BTreeMap<String, (i16, i16)>,
     pub rack: Option<String>,
     pub fenced: bool,
     pub shutting_down: bool,
     /// Those of its log directories that work.
     pub directories: Vec<Uuid>,
+    /// Those of `directories` that take no new replicas (KIP-1066); `None` if the broker did not say.
+    pub cordoned: Option<Vec<Uuid>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,6 +167,7 @@ impl Default for MetadataImage {
             configs: imbl::OrdMap::new(),
             features: BTreeMap::new(),
             producer_id_next: 0,
+            kept: Kept::default(),
             partition_count: 0,
         }
     }
@@ -224,6 +235,12 @@ impl MetadataImage {
         self.configs.iter()
     }
 
+    /// The level of `metadata.version`: how records are written. A cluster that has not begun has ours.
+    pub fn metadata_version(&self) -> i16 {
+        let level = self.features.get(METADATA_VERSION_NAME);
+        level.copied().unwrap_or(METADATA_VERSION)
+    }
+
     /// Brokers that clients may be sent to.
     pub fn live_brokers(&self) -> impl Iterator<Item = &Arc<BrokerImage>> {
         self.brokers.values().filter(|broker| !broker.fenced)
@@ -272,21 +289,24 @@ impl MetadataImage {
                 self.apply_clear_elr(&clear.topic_name);
                 Ok(())
             }
-            // They say nothing about what this image holds. A log of Apache Kafka may have them, so
-            // each is named: a new kind must choose.
+            // Nobody reads them here, but a log of Apache Kafka may have them.
             MetadataRecord::DelegationToken(_)
             | MetadataRecord::UserScramCredential(_)
             | MetadataRecord::ClientQuota(_)
             | MetadataRecord::AccessControlEntry(_)
             | MetadataRecord::RemoveAccessControlEntry(_)
-            | MetadataRecord::NoOp(_)
-            | MetadataRecord::ZkMigrationState(_)
             | MetadataRecord::RemoveUserScramCredential(_)
+            | MetadataRecord::RemoveDelegationToken(_)
+            | MetadataRecord::RegisterController(_) => {
+                self.kept.apply(record);
+                Ok(())
+            }
+            // They say nothing that lasts. Each is named: a new kind must choose.
+            MetadataRecord::NoOp(_)
+            | MetadataRecord::ZkMigrationState(_)
             | MetadataRecord::BeginTransaction(_)
             | MetadataRecord::EndTransaction(_)
-            | MetadataRecord::AbortTransaction(_)
-            | MetadataRecord::RemoveDelegationToken(_)
-            | MetadataRecord::RegisterController(_) => Ok(()),
+            | MetadataRecord::AbortTransaction(_) => Ok(()),
         }
     }
 
@@ -308,6 +328,7 @@ impl MetadataImage {
             replicas: nodes(&record.replicas),
             isr: nodes(&record.isr),
             leader: (record.leader >= 0).then_some(NodeId(record.leader)),
+            leader_recovery_state: record.leader_recovery_state,
             leader_epoch: LeaderEpoch(record.leader_epoch),
             partition_epoch: record.partition_epoch,
             directories: record.directories.clone(),
@@ -364,6 +385,9 @@ impl MetadataImage {
         change(&mut partition.last_known_leaders, &record.last_known_elr);
         if let Some(directories) = &record.directories {
             partition.directories.clone_from(directories);
+        }
+        if record.leader_recovery_state >= 0 {
+            partition.leader_recovery_state = record.leader_recovery_state;
         }
         if record.leader != LEADER_UNCHANGED {
             partition.leader = (record.leader >= 0).then_some(NodeId(record.leader));
@@ -443,16 +467,22 @@ impl MetadataImage {
             port: endpoint.port,
             security: endpoint.security_protocol,
         });
+        let features = record.features.iter().map(|feature| {
+            let levels = (feature.min_supported_version, feature.max_supported_version);
+            (feature.name.to_string(), levels)
+        });
         let id = NodeId(record.broker_id);
         let broker = BrokerImage {
             id,
             epoch: record.broker_epoch,
             incarnation: record.incarnation_id,
             endpoints: endpoints.collect(),
+            features: features.collect(),
             rack: record.rack.as_deref().map(str::to_owned),
             fenced: record.fenced,
             shutting_down: record.in_controlled_shutdown,
             directories: record.log_dirs.clone(),
+            cordoned: record.cordoned_log_dirs.clone(),
         };
         self.brokers.insert(id, Arc::new(broker));
     }
@@ -472,6 +502,9 @@ impl MetadataImage {
             }
             if !record.log_dirs.is_empty() {
                 broker.directories.clone_from(&record.log_dirs);
+            }
+            if record.cordoned_log_dirs.is_some() {
+                broker.cordoned.clone_from(&record.cordoned_log_dirs);
             }
         })
     }

@@ -6,7 +6,9 @@
 mod delta;
 mod features;
 mod image;
+mod kept;
 mod record;
+mod snapshot;
 
 pub use delta::{Delta, MetadataListener};
 pub use features::{

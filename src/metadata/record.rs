@@ -9,6 +9,12 @@ use bytes::{Bytes, BytesMut};
 
 const FRAME_VERSION: u32 = 1;
 
+/// Levels of `metadata.version` that added fields: 3.4-IV0, 3.7-IV2, 4.0-IV1 and 4.3-IV0.
+const MIGRATION: i16 = 8;
+const DIRECTORIES: i16 = 17;
+const ELIGIBLE_LEADERS: i16 = 23;
+const CORDONED: i16 = 30;
+
 /// Why a metadata record cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
@@ -24,10 +30,9 @@ pub enum RecordError {
     Body(#[from] DecodeError),
 }
 
-/// Each line: the variant, its kind on the log, its schema, and the version that we write at
-/// `metadata.version` 30 (`MetadataVersion.*RecordVersion`).
+/// Each line: the variant, its kind on the log, and its schema.
 macro_rules! records {
-    ($($variant:ident = $kind:literal, $schema:ident, $written:literal;)*) => {
+    ($($variant:ident = $kind:literal, $schema:ident;)*) => {
         /// Kafka's metadata records, by kind.
         #[derive(Clone, Debug, PartialEq)]
         pub enum MetadataRecord {
@@ -47,18 +52,10 @@ macro_rules! records {
                 }
             }
 
-            /// The value of the log's record.
-            pub fn encode(&self) -> Result<Bytes, EncodeError> {
-                let mut out = BytesMut::new();
-                writer::uvarint(&mut out, FRAME_VERSION);
-                writer::uvarint(&mut out, self.kind());
+            fn encode_body(&self, out: &mut BytesMut, version: i16) -> Result<(), EncodeError> {
                 match self {
-                    $(MetadataRecord::$variant(body) => {
-                        writer::uvarint(&mut out, $written);
-                        body.encode(&mut out, $written)?;
-                    })*
+                    $(MetadataRecord::$variant(body) => body.encode(out, version),)*
                 }
-                Ok(out.freeze())
             }
 
             pub fn decode(value: Bytes) -> Result<MetadataRecord, RecordError> {
@@ -91,30 +88,119 @@ macro_rules! records {
 }
 
 records! {
-    RegisterBroker = 0, RegisterBrokerRecord, 4;
-    UnregisterBroker = 1, UnregisterBrokerRecord, 0;
-    Topic = 2, TopicRecord, 0;
-    Partition = 3, PartitionRecord, 2;
-    Config = 4, ConfigRecord, 0;
-    PartitionChange = 5, PartitionChangeRecord, 2;
-    FenceBroker = 7, FenceBrokerRecord, 0;
-    UnfenceBroker = 8, UnfenceBrokerRecord, 0;
-    RemoveTopic = 9, RemoveTopicRecord, 0;
-    DelegationToken = 10, DelegationTokenRecord, 0;
-    UserScramCredential = 11, UserScramCredentialRecord, 0;
-    FeatureLevel = 12, FeatureLevelRecord, 0;
-    ClientQuota = 14, ClientQuotaRecord, 0;
-    ProducerIds = 15, ProducerIdsRecord, 0;
-    BrokerRegistrationChange = 17, BrokerRegistrationChangeRecord, 3;
-    AccessControlEntry = 18, AccessControlEntryRecord, 0;
-    RemoveAccessControlEntry = 19, RemoveAccessControlEntryRecord, 0;
-    NoOp = 20, NoOpRecord, 0;
-    ZkMigrationState = 21, ZkMigrationStateRecord, 0;
-    RemoveUserScramCredential = 22, RemoveUserScramCredentialRecord, 0;
-    BeginTransaction = 23, BeginTransactionRecord, 0;
-    EndTransaction = 24, EndTransactionRecord, 0;
-    AbortTransaction = 25, AbortTransactionRecord, 0;
-    RemoveDelegationToken = 26, RemoveDelegationTokenRecord, 0;
-    RegisterController = 27, RegisterControllerRecord, 0;
-    ClearElr = 28, ClearElrRecord, 0;
+    RegisterBroker = 0, RegisterBrokerRecord;
+    UnregisterBroker = 1, UnregisterBrokerRecord;
+    Topic = 2, TopicRecord;
+    Partition = 3, PartitionRecord;
+    Config = 4, ConfigRecord;
+    PartitionChange = 5, PartitionChangeRecord;
+    FenceBroker = 7, FenceBrokerRecord;
+    UnfenceBroker = 8, UnfenceBrokerRecord;
+    RemoveTopic = 9, RemoveTopicRecord;
+    DelegationToken = 10, DelegationTokenRecord;
+    UserScramCredential = 11, UserScramCredentialRecord;
+    FeatureLevel = 12, FeatureLevelRecord;
+    ClientQuota = 14, ClientQuotaRecord;
+    ProducerIds = 15, ProducerIdsRecord;
+    BrokerRegistrationChange = 17, BrokerRegistrationChangeRecord;
+    AccessControlEntry = 18, AccessControlEntryRecord;
+    RemoveAccessControlEntry = 19, RemoveAccessControlEntryRecord;
+    NoOp = 20, NoOpRecord;
+    ZkMigrationState = 21, ZkMigrationStateRecord;
+    RemoveUserScramCredential = 22, RemoveUserScramCredentialRecord;
+    BeginTransaction = 23, BeginTransactionRecord;
+    EndTransaction = 24, EndTransactionRecord;
+    AbortTransaction = 25, AbortTransactionRecord;
+    RemoveDelegationToken = 26, RemoveDelegationTokenRecord;
+    RegisterController = 27, RegisterControllerRecord;
+    ClearElr = 28, ClearElrRecord;
+}
+
+impl MetadataRecord {
+    /// The value of the log's record, as a cluster of `metadata.version` `level` understands it. What only
+    /// later levels can say is left out.
+    pub fn encode(&self, level: i16) -> Result<Bytes, EncodeError> {
+        let version = self.version_at(level);
+        let mut out = BytesMut::new();
+        writer::uvarint(&mut out, FRAME_VERSION);
+        writer::uvarint(&mut out, self.kind());
+        writer::uvarint(&mut out, version.unsigned_abs().into());
+        match self.without_later_fields(version) {
+            Some(earlier) => earlier.encode_body(&mut out, version)?,
+            None => self.encode_body(&mut out, version)?,
+        }
+        Ok(out.freeze())
+    }
+
+    /// `MetadataVersion.*RecordVersion`; kinds that are not named have one version.
+    fn version_at(&self, level: i16) -> i16 {
+        let has = |change| i16::from(level >= change);
+        match self {
+            MetadataRecord::RegisterBroker(_) => {
+                1 + has(MIGRATION) + has(DIRECTORIES) + has(CORDONED)
+            }
+            MetadataRecord::BrokerRegistrationChange(_) => 1 + has(DIRECTORIES) + has(CORDONED),
+            MetadataRecord::Partition(_) | MetadataRecord::PartitionChange(_) => {
+                has(DIRECTORIES) + has(ELIGIBLE_LEADERS)
+            }
+            _ => 0,
+        }
+    }
+
+    /// The record without what came after `version`; `None` if it has only one version.
+    fn without_later_fields(&self, version: i16) -> Option<MetadataRecord> {
+        let mut earlier = self.clone();
+        match &mut earlier {
+            MetadataRecord::RegisterBroker(it) => {
+                it.cordoned_log_dirs.take_if(|_| version < 4);
+                it.log_dirs.retain(|_| version >= 3);
+            }
+            MetadataRecord::BrokerRegistrationChange(it) => {
+                it.cordoned_log_dirs.take_if(|_| version < 3);
+                it.log_dirs.retain(|_| version >= 2);
+            }
+            MetadataRecord::Partition(it) => {
+                it.eligible_leader_replicas.take_if(|_| version < 2);
+                it.last_known_elr.take_if(|_| version < 2);
+                it.directories.retain(|_| version >= 1);
+            }
+            MetadataRecord::PartitionChange(it) => {
+                it.eligible_leader_replicas.take_if(|_| version < 2);
+                it.last_known_elr.take_if(|_| version < 2);
+                it.directories.take_if(|_| version < 1);
+            }
+            _ => return None,
+        }
+        Some(earlier)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Uuid;
+
+    /// A log of an older cluster got records that its other nodes could not read.
+    #[test]
+    fn a_record_says_no_more_than_the_metadata_version_can() {
+        let record = MetadataRecord::from(schema::PartitionRecord {
+            partition_id: 0,
+            replicas: vec![1],
+            directories: vec![Uuid::from_bytes([1; 16])],
+            eligible_leader_replicas: Some(vec![1]),
+            ..schema::PartitionRecord::default()
+        });
+        let said_at = |level| {
+            let value = record.encode(level).unwrap();
+            let version = value[2];
+            let MetadataRecord::Partition(said) = MetadataRecord::decode(value).unwrap() else {
+                panic!("another kind");
+            };
+            let has_eligible = said.eligible_leader_replicas.is_some();
+            (version, said.directories.len(), has_eligible)
+        };
+        assert_eq!(said_at(16), (0, 0, false));
+        assert_eq!(said_at(22), (1, 1, false));
+        assert_eq!(said_at(23), (2, 1, true));
+    }
 }

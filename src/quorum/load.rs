@@ -1,15 +1,12 @@
 //! What a metadata log says: its newest snapshot, and the records behind it.
-//!
-//! A snapshot is a file of record batches beside the log, named after the offset and the epoch that it reaches:
-//! a control batch that begins it, records, a control batch that ends it. Kafka writes one after every 20 MiB of
-//! records or hour, and cuts the log below old ones. Ottla reads them and writes none.
 
+use super::snapshot::{self, Voters};
 use crate::log::{FirstBatch, Log};
 use crate::metadata::{ApplyError, MetadataImage, MetadataRecord, RecordError};
 use crate::record::control::{self, ControlRecord, ControlType};
 use crate::record::{Batch, BatchError, Batches, DecodeError, DecodeLimits};
 use crate::runtime::{self, Runtime};
-use crate::types::{LeaderEpoch, NodeId, Offset};
+use crate::types::{NodeId, Offset};
 use bytes::Bytes;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -80,11 +77,21 @@ pub enum ReplayError {
     Apply(#[from] ApplyError),
 }
 
+/// What a metadata log says.
+pub(super) struct Loaded {
+    pub(super) image: MetadataImage,
+    pub(super) voters: Voters,
+    /// Bytes of the records behind the snapshot.
+    pub(super) bytes: u64,
+}
+
 /// Folds the newest snapshot and what the log has behind it. A log that ends before its snapshot is
 /// started anew there, as `KafkaRaftLog` does; one that begins behind it is refused.
-pub(super) fn load(runtime: &Runtime, log: &mut Log) -> Result<MetadataImage, LoadError> {
+pub(super) fn load(runtime: &Runtime, log: &mut Log) -> Result<Loaded, LoadError> {
     let mut replay = Replay::default();
-    let snapshot = newest_snapshot(runtime, log.dir()).map_err(LoadError::Read)?;
+    snapshot::remove_leftovers(&*runtime.disk, log).map_err(LoadError::Read)?;
+    let snapshots = snapshot::list(&*runtime.disk, log.dir()).map_err(LoadError::Read)?;
+    let snapshot = snapshots.into_iter().last();
     let from = snapshot.as_ref().map_or(Offset::ZERO, |newest| newest.end);
     if log.log_start() > from {
         return Err(LoadError::NoSnapshot(log.log_start()));
@@ -102,38 +109,20 @@ pub(super) fn load(runtime: &Runtime, log: &mut Log) -> Result<MetadataImage, Lo
             log.assign_epoch_start(snapshot.epoch);
         }
     }
+    replay.bytes = 0;
     read_log(log, from, &mut replay)?;
-    let mut image = replay.image;
+    let Replay {
+        mut image,
+        voters,
+        bytes,
+        transaction: _,
+    } = replay;
     image.end = log.log_end();
-    Ok(image)
-}
-
-/// A file of the metadata log's directory: everything below `end`.
-#[derive(Debug, PartialEq, Eq)]
-struct Snapshot {
-    end: Offset,
-    epoch: LeaderEpoch,
-    path: PathBuf,
-}
-
-impl Snapshot {
-    /// By a name such as `00000000000000000123-0000000004.checkpoint`; unfinished ones and those that Kafka is
-    /// about to delete have another ending.
-    fn from_path(path: PathBuf) -> Option<Snapshot> {
-        let name = path.file_name()?.to_str()?;
-        let (end, epoch) = name.strip_suffix(".checkpoint")?.split_once('-')?;
-        Some(Snapshot {
-            end: Offset(end.parse().ok()?),
-            epoch: LeaderEpoch(epoch.parse().ok()?),
-            path,
-        })
-    }
-}
-
-fn newest_snapshot(runtime: &Runtime, dir: &Path) -> io::Result<Option<Snapshot>> {
-    let entries = runtime.disk.list(dir)?.into_iter();
-    let snapshots = entries.filter_map(|entry| Snapshot::from_path(dir.join(entry.name)));
-    Ok(snapshots.max_by_key(|snapshot| (snapshot.end, snapshot.epoch)))
+    Ok(Loaded {
+        image,
+        voters,
+        bytes,
+    })
 }
 
 fn read_snapshot(runtime: &Runtime, path: &Path, replay: &mut Replay) -> Result<(), SnapshotError> {
@@ -174,6 +163,9 @@ fn read_log(log: &Log, from: Offset, replay: &mut Replay) -> Result<(), LoadErro
 #[derive(Default)]
 struct Replay {
     image: MetadataImage,
+    voters: Voters,
+    /// Bytes of records that were folded.
+    bytes: u64,
     /// Records between a begin and an end count together or, if aborted, not at all.
     transaction: Option<Vec<MetadataRecord>>,
 }
@@ -198,8 +190,14 @@ impl Replay {
     fn fold(&mut self, batch: &Batch) -> Result<(), ReplayError> {
         batch.check_crc()?;
         if batch.header().attributes.is_control() {
+            for record in control::records(batch) {
+                if let ControlRecord::Raft(kind, value) = record {
+                    self.voters.note(kind, value);
+                }
+            }
             return Ok(());
         }
+        self.bytes += batch.header().size() as u64;
         for record in batch.records(DECODE_LIMITS) {
             let value = record?.value.unwrap_or_default();
             self.step(MetadataRecord::decode(value)?)?;
@@ -227,12 +225,14 @@ impl Replay {
 
 #[cfg(test)]
 mod tests {
+    use super::super::snapshot::{Contents, Snapshot};
     use super::*;
     use crate::log::{LogConfig, Opening};
+    use crate::metadata::METADATA_VERSION;
     use crate::protocol::messages::TopicRecord;
     use crate::record::{BatchBuilder, BatchOptions, NewRecord, ValidBatch};
     use crate::runtime::os;
-    use crate::types::{Timestamp, TopicName, TopicPartition, Uuid};
+    use crate::types::{LeaderEpoch, Timestamp, TopicName, TopicPartition, Uuid};
 
     const NOW: Timestamp = Timestamp(1_000);
     const EPOCH: LeaderEpoch = LeaderEpoch(1);
@@ -268,19 +268,22 @@ mod tests {
         }
 
         fn load(&mut self) -> Result<Vec<String>, LoadError> {
-            let image = load(&self.runtime, &mut self.log)?;
+            let image = load(&self.runtime, &mut self.log)?.image;
             assert_eq!(image.end, self.log.log_end());
             Ok(image.topics().map(|topic| topic.name.to_string()).collect())
         }
     }
 
-    fn topic_batch(name: &str) -> ValidBatch {
-        let record = MetadataRecord::from(TopicRecord {
+    fn topic_record(name: &str) -> MetadataRecord {
+        MetadataRecord::from(TopicRecord {
             name: name.to_owned().into(),
             topic_id: Uuid::from_bytes([name.as_bytes()[0]; 16]),
-        });
+        })
+    }
+
+    fn topic_batch(name: &str) -> ValidBatch {
         let mut batch = BatchBuilder::new(BatchOptions::default());
-        let value = record.encode().unwrap();
+        let value = topic_record(name).encode(METADATA_VERSION).unwrap();
         batch.push(
             NOW,
             NewRecord {
@@ -308,6 +311,28 @@ mod tests {
             &snapshot_of("old"),
         );
         assert_eq!(world.load().unwrap(), ["new", "old"]);
+    }
+
+    #[test]
+    fn a_snapshot_is_read_as_it_was_written_with_the_voters_that_the_log_named() {
+        let mut world = World::new(10, "new");
+        let mut image = MetadataImage::default();
+        for topic in ["a", "b"] {
+            image.apply(&topic_record(topic)).unwrap();
+        }
+        let mut voters = Voters::default();
+        voters.note(ControlType::KraftVersion, Bytes::from_static(b"version"));
+        voters.note(ControlType::KraftVoters, Bytes::from_static(b"voters"));
+        let contents = Contents {
+            image: &image,
+            voters: &voters,
+            newest: NOW,
+        };
+        let snapshot = Snapshot::new(world.dir.path(), Offset(10), EPOCH);
+        snapshot.write(&world.runtime, &contents).unwrap();
+        let loaded = load(&world.runtime, &mut world.log).unwrap();
+        assert_eq!(loaded.voters, voters);
+        assert_eq!(loaded.image.topic_count(), 3);
     }
 
     #[test]

@@ -2,10 +2,13 @@
 
 mod load;
 mod single;
+mod snapshot;
 
 pub use load::LoadError;
 pub use single::SingleQuorum;
 
+use crate::config::MetadataLogConfig;
+use crate::log::LogConfig;
 use crate::metadata::{ApplyError, MetadataRecord};
 use crate::types::{LeaderEpoch, NodeId, Offset, Uuid};
 use std::future::Future;
@@ -28,6 +31,17 @@ pub trait MetadataQuorum: Send + Sync + 'static {
 
     /// The quorum as administrators see it.
     fn status(&self) -> QuorumStatus;
+}
+
+/// What the metadata log's own log obeys. What is old goes with its snapshots, never by itself.
+pub fn log_config(config: &MetadataLogConfig) -> LogConfig {
+    LogConfig {
+        segment_bytes: config.segment_bytes,
+        segment_ms: config.segment_ms,
+        retention_ms: -1,
+        file_delete_delay_ms: config.file_delete_delay_ms,
+        ..LogConfig::default()
+    }
 }
 
 /// A quorum's leader, and how far each node has the log.

@@ -1,7 +1,9 @@
 //! A quorum of one: the metadata log on this node's own disk, synced before anybody is told.
 
-use super::load::{self, LoadError};
+use super::load::{self, LoadError, Loaded};
+use super::snapshot::{Contents, Retention, Snapshot, Voters};
 use super::{MetadataQuorum, QuorumError, QuorumStatus, VoterStatus};
+use crate::config::MetadataLogConfig;
 use crate::log::Log;
 use crate::metadata::{
     Delta, ImageHandle, METADATA_VERSION_NAME, MetadataListener, MetadataRecord,
@@ -11,8 +13,8 @@ use crate::protocol::messages::LeaderChangeMessage;
 use crate::protocol::messages::leader_change_message::Voter;
 use crate::record::control::{self, ControlType};
 use crate::record::{BatchBuilder, BatchOptions, NewRecord};
-use crate::runtime::{self, Runtime};
-use crate::types::{LeaderEpoch, NodeId, Offset, Uuid};
+use crate::runtime::{self, Instant, Runtime, sleep_until};
+use crate::types::{LeaderEpoch, NodeId, Offset, Timestamp, Uuid};
 use bytes::BytesMut;
 use parking_lot::{Mutex, RwLock};
 use std::future::Future;
@@ -21,7 +23,11 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 use tracing::{error, info};
+
+/// How often, at least, is looked for snapshots that time makes due, or too old (`KafkaRaftClient`).
+const UPKEEP: Duration = Duration::from_secs(60);
 
 /// The file that remembers the quorum's epoch over restarts.
 const QUORUM_STATE: &str = "quorum-state";
@@ -38,10 +44,26 @@ struct Inner {
     epoch: LeaderEpoch,
     image: ImageHandle,
     end: AtomicI64,
+    config: MetadataLogConfig,
+    voters: Voters,
+    /// Held for a few stores.
+    progress: Mutex<Progress>,
     /// `None` once it was closed. Held from encoding a batch until everybody has acted on it; taken on blocking threads only.
     log: Mutex<Option<Log>>,
     /// Read on every change; written while the broker starts.
     listeners: RwLock<Vec<Arc<dyn MetadataListener>>>,
+}
+
+/// What is new since the last snapshot.
+struct Progress {
+    /// Bytes of records.
+    bytes: u64,
+    /// When the newest of them was written.
+    newest: Timestamp,
+    /// When the last snapshot was begun, or the broker started.
+    since: Instant,
+    /// One is being written.
+    is_writing: bool,
 }
 
 impl SingleQuorum {
@@ -54,6 +76,7 @@ impl SingleQuorum {
         node: NodeId,
         image: ImageHandle,
         first: &[MetadataRecord],
+        config: &MetadataLogConfig,
     ) -> Result<SingleQuorum, LoadError> {
         let path = log.dir().join(QUORUM_STATE);
         let (leader, epoch) = read_state(&runtime, &path)?;
@@ -67,26 +90,61 @@ impl SingleQuorum {
         let epoch = LeaderEpoch(epoch.max(latest.get()) + 1);
         write_state(&runtime, &path, node, epoch)?;
 
-        let loaded = load::load(&runtime, &mut log)?;
+        let Loaded {
+            image: loaded,
+            voters,
+            bytes,
+        } = load::load(&runtime, &mut log)?;
         // The leader of a cluster's first epoch may have stopped before it wrote them.
         let is_new = !loaded.features.contains_key(METADATA_VERSION_NAME);
         info!(end = %loaded.end, topics = loaded.topic_count(), %epoch, "metadata loaded");
         image.publish(Arc::new(loaded));
-        let quorum = Inner {
+        let progress = Progress {
+            bytes,
+            newest: runtime.clock.wall(),
+            since: runtime.clock.monotonic(),
+            is_writing: false,
+        };
+        let quorum = Arc::new(Inner {
             runtime,
             node,
             directory,
             epoch,
             image,
             end: AtomicI64::new(log.log_end().get()),
+            config: config.clone(),
+            voters,
+            progress: Mutex::new(progress),
             log: Mutex::new(Some(log)),
             listeners: RwLock::default(),
-        };
+        });
         quorum.announce().map_err(LoadError::Append)?;
         if is_new {
             quorum.write(first).map_err(LoadError::Append)?;
         }
-        Ok(SingleQuorum(Arc::new(quorum)))
+        Ok(SingleQuorum(quorum))
+    }
+
+    /// Starts the task that writes the snapshots which time makes due, and removes old ones. It ends when the
+    /// broker's tasks are told to stop.
+    pub fn start_upkeep(&self) {
+        let quorum = self.0.clone();
+        let tasks = quorum.runtime.tasks.clone();
+        let interval = quorum.config.snapshot_interval();
+        tasks.clone().spawn(async move {
+            loop {
+                let cleaned = quorum.clone();
+                tasks.blocking(move || cleaned.clean()).await;
+                quorum.snapshot_if_due();
+                let pause = interval.map_or(UPKEEP, |interval| interval.min(UPKEEP));
+                let next = quorum.runtime.clock.monotonic() + pause;
+                tokio::select! {
+                    biased;
+                    () = tasks.stopping() => return,
+                    () = sleep_until(next) => {}
+                }
+            }
+        });
     }
 
     /// From now on `listener` acts on changes, before readers see them.
@@ -131,7 +189,7 @@ impl Inner {
     }
 
     /// Appends, syncs, folds, has everybody act, publishes.
-    fn write(&self, records: &[MetadataRecord]) -> Result<(), QuorumError> {
+    fn write(self: &Arc<Inner>, records: &[MetadataRecord]) -> Result<(), QuorumError> {
         let mut guard = self.log.lock();
         let log = guard.as_mut().ok_or(QuorumError::Stopping)?;
         let before = self.image.load();
@@ -143,10 +201,11 @@ impl Inner {
             leader_epoch: self.epoch,
             ..BatchOptions::default()
         };
+        let level = before.metadata_version();
         let mut builder = BatchBuilder::new(options);
         for record in records {
             let value = record
-                .encode()
+                .encode(level)
                 .map_err(|e| QuorumError::Encode(e.to_string()))?;
             builder.push(
                 now,
@@ -159,13 +218,76 @@ impl Inner {
         let batch = builder
             .build()
             .map_err(|e| QuorumError::Encode(e.to_string()))?;
+        let bytes = batch.size() as u64;
         self.append_durably(log, batch)?;
         assert_eq!(log.log_end(), end, "one offset for each metadata record");
         for listener in self.listeners.read().iter() {
             listener.on_change(&delta, &image);
         }
         self.image.publish(Arc::new(image));
+        {
+            let mut progress = self.progress.lock();
+            progress.bytes += bytes;
+            progress.newest = now;
+        }
+        self.snapshot_if_due();
         Ok(())
+    }
+
+    /// Begins a snapshot in the background, once enough has changed, or what has changed is old enough.
+    fn snapshot_if_due(self: &Arc<Inner>) {
+        let now = self.runtime.clock.monotonic();
+        let mut progress = self.progress.lock();
+        let interval = self.config.snapshot_interval();
+        let is_old = interval.is_some_and(|interval| now - progress.since >= interval);
+        let is_due = progress.bytes >= self.config.snapshot_bytes || (is_old && progress.bytes > 0);
+        if !is_due || progress.is_writing {
+            return;
+        }
+        progress.is_writing = true;
+        progress.bytes = 0;
+        progress.since = now;
+        let quorum = self.clone();
+        self.runtime.tasks.spawn_blocking(move || {
+            quorum.snapshot();
+            quorum.progress.lock().is_writing = false;
+            quorum.clean();
+        });
+    }
+
+    /// Writes what the image says now. Changes go on meanwhile.
+    fn snapshot(&self) {
+        let (image, newest, snapshot) = {
+            let guard = self.log.lock();
+            let Some(log) = guard.as_ref() else { return };
+            let newest = self.progress.lock().newest;
+            let snapshot = Snapshot::new(log.dir(), log.log_end(), self.epoch);
+            (self.image.load(), newest, snapshot)
+        };
+        assert_eq!(image.end, snapshot.end, "the image is as of the log's end");
+        let contents = Contents {
+            image: &image,
+            voters: &self.voters,
+            newest,
+        };
+        match snapshot.write(&self.runtime, &contents) {
+            Ok(()) => info!(end = %snapshot.end, "wrote a metadata snapshot"),
+            // The log still has all of it.
+            Err(error) => error!(%error, "could not write a metadata snapshot"),
+        }
+    }
+
+    /// Removes the snapshots, and the part of the log, that are not kept any more.
+    fn clean(&self) {
+        let retention = Retention {
+            bytes: self.config.retention_bytes,
+            ms: self.config.retention_ms,
+        };
+        if let Some(log) = self.log.lock().as_mut()
+            && let Err(error) = retention.clean(&self.runtime, log)
+        {
+            error!(%error, "could not remove old metadata");
+        }
     }
 
     fn append_durably(

@@ -131,15 +131,17 @@ fn one_record(
 /// The control record of `batch`. `None` if it is no control batch, is empty (compaction removed the
 /// record), or cannot be read.
 pub fn read(batch: &Batch) -> Option<ControlRecord> {
-    if !batch.header().attributes.is_control() {
-        return None;
-    }
-    let record = batch
-        .records(DecodeLimits { bytes_max: 1 << 20 })
-        .next()?
-        .ok()?;
-    let (key, value) = (record.key?, record.value.unwrap_or_default());
-    parse(&key, value)
+    records(batch).next()
+}
+
+/// All control records of `batch`: those of the raft layer may share one. The first that cannot be read ends them.
+pub fn records(batch: &Batch) -> impl Iterator<Item = ControlRecord> {
+    let is_control = batch.header().attributes.is_control();
+    let records = is_control.then(|| batch.records(DecodeLimits { bytes_max: 1 << 20 }));
+    records.into_iter().flatten().map_while(|record| {
+        let record = record.ok()?;
+        parse(&record.key?, record.value.unwrap_or_default())
+    })
 }
 
 fn parse(key: &[u8], value: Bytes) -> Option<ControlRecord> {

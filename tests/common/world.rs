@@ -32,7 +32,8 @@ const TRIES: u32 = 100;
 /// Simulated time after which a run is taken for stuck.
 const RUN_MAX: Duration = Duration::from_secs(120);
 
-/// A small broker: few partitions of internal topics, frequent checkpoints.
+/// A small broker: few partitions of internal topics, frequent checkpoints, metadata that is often cut behind
+/// snapshots.
 pub(crate) fn config() -> BrokerConfig {
     config_with(&[])
 }
@@ -49,6 +50,9 @@ pub(crate) fn config_with(settings: &[(&str, &str)]) -> BrokerConfig {
         ("log.flush.offset.checkpoint.interval.ms", "1000"),
         ("log.flush.start.offset.checkpoint.interval.ms", "1000"),
         ("auto.create.topics.enable", "false"),
+        ("metadata.log.max.record.bytes.between.snapshots", "1000"),
+        ("metadata.max.retention.bytes", "4000"),
+        ("internal.metadata.log.segment.bytes", "2000"),
     ]
     .iter()
     .chain(settings)
