@@ -260,6 +260,9 @@ async fn start(config: Arc<BrokerConfig>, runtime: Runtime) -> Result<Server, St
         telemetry: Telemetry::new(runtime.rng.clone(), config.net.telemetry_bytes_max),
     };
     let limits = limits(&live.load().config);
+    let keeping = replicas.clone();
+    let kept = runtime.tasks.blocking(move || keeping.keep_spare());
+    kept.await; // before clients can write
     let acceptor = Acceptor::new(runtime.clone(), Arc::new(Front(api)), limits);
     quorum.follow(Arc::new(Doorkeeper {
         live,
@@ -317,7 +320,7 @@ fn open(config: &BrokerConfig, runtime: &Runtime) -> Result<Opened, StartError> 
     let (log, _recovered) =
         logs.open_metadata_log(quorum::log_config(&config.metadata_log), now)?;
     let image = ImageHandle::new(MetadataImage::default());
-    let directory = logs.metadata_directory().id();
+    let directory = logs.metadata_directory().clone();
     let quorum = SingleQuorum::open(
         runtime.clone(),
         log,

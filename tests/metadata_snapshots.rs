@@ -6,14 +6,14 @@
 )]
 
 use ottla::config::MetadataLogConfig;
-use ottla::log::{Log, Opening};
+use ottla::log::{LogManager, ManagerOptions, Unformatted};
 use ottla::metadata::{ImageHandle, METADATA_VERSION, METADATA_VERSION_NAME, MetadataRecord};
 use ottla::protocol::messages::{FeatureLevelRecord, TopicRecord};
 use ottla::quorum::{self, MetadataQuorum, SingleQuorum};
 use ottla::runtime::Disk;
 use ottla::sim::disk::Record;
 use ottla::sim::{self, Keep, Operation, SimClock, SimDisk};
-use ottla::types::{NodeId, Timestamp, TopicName, TopicPartition, Uuid};
+use ottla::types::{NodeId, Timestamp, Uuid};
 use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
@@ -54,14 +54,17 @@ fn open_with(
     config: &MetadataLogConfig,
 ) -> Result<(SingleQuorum, ImageHandle), String> {
     let runtime = sim::runtime(1, disk, &SimClock::simulated());
-    let topic = TopicName::parse("__cluster_metadata").unwrap();
-    let opening = Opening::new(
-        TopicPartition::new(topic, 0),
-        quorum::log_config(config),
-        Timestamp(1_000),
-    );
-    let (log, _) =
-        Log::open(&runtime, Path::new(DIR), opening).map_err(|error| error.to_string())?;
+    let options = ManagerOptions {
+        dirs: vec!["/data".into()],
+        metadata_dir: None,
+        node_id: NodeId(1),
+        unformatted: Unformatted::FormatAs {
+            cluster_id: "c".to_owned(),
+        },
+    };
+    let logs = LogManager::open(&runtime, options).map_err(|error| error.to_string())?;
+    let opened = logs.open_metadata_log(quorum::log_config(config), Timestamp(1_000));
+    let (log, _) = opened.map_err(|error| error.to_string())?;
     let image = ImageHandle::new(Default::default());
     let level = FeatureLevelRecord {
         name: METADATA_VERSION_NAME.into(),
@@ -71,7 +74,7 @@ fn open_with(
     let quorum = SingleQuorum::open(
         runtime,
         log,
-        Uuid::from_bytes([9; 16]),
+        logs.metadata_directory().clone(),
         NodeId(1),
         image.clone(),
         &first,

@@ -4,7 +4,7 @@ use super::load::{self, LoadError, Loaded};
 use super::snapshot::{Contents, Retention, Snapshot, Voters};
 use super::{MetadataQuorum, QuorumError, QuorumStatus, VoterStatus};
 use crate::config::MetadataLogConfig;
-use crate::log::Log;
+use crate::log::{Log, LogDirectory};
 use crate::metadata::{
     Delta, ImageHandle, METADATA_VERSION_NAME, MetadataListener, MetadataRecord,
 };
@@ -40,7 +40,7 @@ struct Inner {
     runtime: Runtime,
     node: NodeId,
     /// The log directory that the log lies in.
-    directory: Uuid,
+    directory: Arc<LogDirectory>,
     epoch: LeaderEpoch,
     image: ImageHandle,
     end: AtomicI64,
@@ -72,7 +72,7 @@ impl SingleQuorum {
     pub fn open(
         runtime: Runtime,
         mut log: Log,
-        directory: Uuid,
+        directory: Arc<LogDirectory>,
         node: NodeId,
         image: ImageHandle,
         first: &[MetadataRecord],
@@ -295,6 +295,8 @@ impl Inner {
         log: &mut Log,
         batch: crate::record::ValidBatch,
     ) -> Result<(), QuorumError> {
+        // On a full disk, too, topics can be deleted and retention be lowered.
+        self.directory.make_room(&*self.runtime.disk);
         let now = self.runtime.clock.wall();
         log.append_as_leader(batch, self.epoch, now)
             .map_err(|error| QuorumError::Storage(error.to_string()))?;
@@ -336,7 +338,7 @@ impl MetadataQuorum for SingleQuorum {
             high_watermark: end,
             voters: vec![VoterStatus {
                 id: self.0.node,
-                directory: self.0.directory,
+                directory: self.0.directory.id(),
                 log_end: end,
             }],
         }

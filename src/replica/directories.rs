@@ -69,6 +69,11 @@ impl Replicas {
         online.map(|directory| directory.id()).collect()
     }
 
+    /// Has each log directory keep some space for the time when its disk is full. Blocks.
+    pub fn keep_spare(&self) {
+        self.logs().keep_spare();
+    }
+
     /// Log directories of the configuration that do not work.
     pub fn offline_directory_count(&self) -> usize {
         self.configured_directories().len() - self.directory_ids().len()

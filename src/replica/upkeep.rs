@@ -85,6 +85,7 @@ impl Replicas {
             Chore::LogStarts => drop(self.write_log_starts()),
             Chore::Removal => {
                 self.logs().empty_trash(now);
+                self.logs().keep_spare();
             }
         }
     }

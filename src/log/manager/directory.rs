@@ -3,6 +3,7 @@
 use super::checkpoint::{self, Offsets};
 use super::errors::ManagerError;
 use super::meta_properties::{META_PROPERTIES, MetaProperties};
+use super::spare::Spare;
 use crate::log::files::remove_if_there;
 use crate::log::health::Health;
 use crate::log::log::Shutdown;
@@ -27,6 +28,7 @@ pub struct LogDirectory {
     pub(super) shutdown: Shutdown,
     /// Sent when the broker registers: tells the controller that the last stop was clean (KIP-966).
     pub(super) previous_broker_epoch: Option<i64>,
+    pub(super) spare: Spare,
     /// Decides where the next partition goes.
     pub(super) partitions: AtomicUsize,
     /// What each checkpoint file says, so that an idle broker does not write. Held for one checkpoint.
@@ -124,6 +126,8 @@ impl Claimed {
         let path = self.path;
         let known = self.meta.as_ref().and_then(|meta| meta.directory_id);
         let entered = (|| {
+            // First of all: a full disk must not keep the broker from starting.
+            let spare = Spare::open(disk, &path)?;
             let id = match known {
                 Some(id) => id,
                 None => {
@@ -137,9 +141,9 @@ impl Claimed {
                     id
                 }
             };
-            Ok((id, take_clean_shutdown(disk, &path)?))
+            Ok((spare, id, take_clean_shutdown(disk, &path)?))
         })();
-        let (id, clean) = entered.map_err(|source| ManagerError::Unusable {
+        let (spare, id, clean) = entered.map_err(|source| ManagerError::Unusable {
             dir: path.clone(),
             source,
         })?;
@@ -152,6 +156,7 @@ impl Claimed {
                 None => Shutdown::Unclean,
             },
             previous_broker_epoch: clean.flatten(),
+            spare,
             partitions: AtomicUsize::new(0),
             written: Mutex::default(),
             _lock: self.lock,
@@ -183,6 +188,11 @@ impl LogDirectory {
     /// `directory.id` in `meta.properties`.
     pub fn id(&self) -> Uuid {
         self.id
+    }
+
+    /// Gives back some of the space kept in reserve if the disk is full, for work that is to succeed all the same.
+    pub fn make_room(&self, disk: &dyn Disk) {
+        self.spare.make_room(disk);
     }
 
     pub fn is_online(&self) -> bool {

@@ -6,6 +6,7 @@ mod errors;
 mod load;
 mod meta_properties;
 mod moving;
+mod spare;
 
 pub use directory::LogDirectory;
 pub use errors::{CreateError, LoadError, ManagerError};
@@ -169,7 +170,7 @@ impl LogManager {
     }
 
     /// Where the metadata log lies.
-    pub fn metadata_directory(&self) -> &LogDirectory {
+    pub fn metadata_directory(&self) -> &Arc<LogDirectory> {
         &self.metadata_dir
     }
 
@@ -222,6 +223,7 @@ impl LogManager {
                 (directory.id != wanted.directory, is_cordoned, partitions)
             })
             .ok_or(CreateError::AllOffline)?;
+        directory.make_room(&*self.runtime.disk);
         let path = directory.path.join(partition.to_string());
         self.prepare(&path, topic_id)?;
         let opening = Opening {
@@ -274,6 +276,15 @@ impl LogManager {
         }
         drop(log);
         Ok(aside)
+    }
+
+    /// Has each directory keep some space for the time when its disk is full, as far as there is any.
+    pub fn keep_spare(&self) {
+        for directory in self.directories.iter().filter(|dir| dir.is_online()) {
+            if let Err(error) = directory.spare.keep(&*self.runtime.disk) {
+                directory.health.fail(&directory.path, &error);
+            }
+        }
     }
 
     /// Removes the deleted files and directories that are due; how many.
