@@ -1,7 +1,7 @@
 //! Reading a segment from front to back and checking every CRC, with few reads and no decoding.
 
 use crate::record::old::OLD_CRC_START;
-use crate::record::{BATCH_CRC_START, BATCH_HEADER_LEN, BatchHeader};
+use crate::record::{BATCH_CRC_START, BATCH_HEADER_LEN, BatchHeader, MAGIC_V2};
 use crate::runtime::File;
 use crate::types::Offset;
 use std::io;
@@ -143,4 +143,33 @@ impl CrcScan<'_> {
         let skip = usize::try_from(position - self.start).unwrap_or(usize::MAX);
         Ok(self.buffer.get(skip..self.filled).unwrap_or_default())
     }
+}
+
+/// Whether a whole batch of `end` or later begins anywhere behind `broken`, a position in a file of `len` bytes.
+pub(super) fn has_batch_behind(
+    file: &dyn File,
+    len: u64,
+    broken: u64,
+    end: Offset,
+) -> io::Result<bool> {
+    let mut scan = CrcScan::new(file, len, end);
+    for position in broken + 1..=len.saturating_sub(BATCH_HEADER_LEN as u64) {
+        let Some(head) = scan.window(position, BATCH_HEADER_LEN)?.first_chunk() else {
+            break;
+        };
+        let header = BatchHeader::decode(head);
+        let next = position + header.size() as u64;
+        let is_possible = header.magic == MAGIC_V2
+            && header.length_is_possible()
+            && header.base_offset >= end
+            && next <= len;
+        if is_possible {
+            // Another scan, because they only read forward.
+            let crc = CrcScan::new(file, len, end).crc(position + BATCH_CRC_START as u64, next)?;
+            if crc == header.crc {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }

@@ -34,6 +34,16 @@ pub enum Shutdown {
     Unclean,
 }
 
+/// What becomes of a broken batch that whole ones follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// The log ends before it: a power loss may keep a later write and not an earlier one.
+    CutOff,
+    /// The log is not opened. For one whose every append is synced before the next: a crash can have torn
+    /// the last batch only.
+    Refused,
+}
+
 /// What is known of a log before it is opened.
 #[derive(Clone)]
 pub struct Opening {
@@ -47,6 +57,7 @@ pub struct Opening {
     /// Everything below was compacted, says the checkpoint. Offsets may be missing in the whole log then,
     /// even if the topic is not compacted any more.
     pub cleaned_end: Option<Offset>,
+    pub broken: Broken,
     /// The wall clock.
     pub now: Timestamp,
     pub health: Arc<Health>,
@@ -64,6 +75,7 @@ impl Opening {
             log_start: Offset::ZERO,
             high_watermark: Offset::ZERO,
             cleaned_end: None,
+            broken: Broken::CutOff,
             now,
             health: Arc::default(),
             trash: Arc::default(),
@@ -203,6 +215,7 @@ impl Log {
             log_start: _,
             high_watermark,
             cleaned_end,
+            broken: _,
             now,
             health,
             trash,

@@ -47,7 +47,7 @@ pub use errors::{
 pub use flush::{Flush, Flushed};
 pub use health::{Health, Trash};
 pub use index::AbortedTransaction;
-pub use log::{Appended, FlushDue, Log, Opening, ReplicaAppended, Shutdown};
+pub use log::{Appended, Broken, FlushDue, Log, Opening, ReplicaAppended, Shutdown};
 pub use manager::{
     CreateError, LoadError, Loaded, LoadedLog, LogDirectory, LogManager, META_PROPERTIES,
     ManagerError, ManagerOptions, MetaProperties, Unformatted, Wanted,

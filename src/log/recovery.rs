@@ -4,12 +4,12 @@
 //! again: each batch's CRC is checked, indexes, epochs and producers are rebuilt, and the log ends
 //! before the first batch that is torn or broken. What follows it is removed.
 
-use super::crc_scan::{CrcScan, Step};
+use super::crc_scan::{CrcScan, Step, has_batch_behind};
 use super::epochs::Epochs;
 use super::files;
 use super::index::AbortedEntry;
 use super::interrupted;
-use super::log::{Opening, RELATIVE_OFFSET_MAX, Shutdown};
+use super::log::{Broken, Opening, RELATIVE_OFFSET_MAX, Shutdown};
 use super::producers::{Producers, snapshot};
 use super::scan::{HeaderScan, is_data_error};
 use super::segment::{IndexLimits, Segment};
@@ -211,7 +211,7 @@ impl Loader<'_> {
                 }
             };
             let mut known = (state, snapshot_at);
-            let cut = self.check(&segment, &mut known.0, &mut epoch)?;
+            let cut = self.check(&segment, next.is_none(), &mut known.0, &mut epoch)?;
             if let Some(next) = next
                 && cut == 0
             {
@@ -277,6 +277,7 @@ impl Loader<'_> {
     fn check(
         &mut self,
         segment: &Arc<Segment>,
+        is_last: bool,
         producers: &mut Producers,
         epoch: &mut Option<LeaderEpoch>,
     ) -> io::Result<u64> {
@@ -317,6 +318,17 @@ impl Loader<'_> {
                     return Ok(0);
                 }
                 Step::Bad { position, reason } => {
+                    let goes_on = || has_batch_behind(&*segment.file, len, position, segment.end());
+                    if self.opening.broken == Broken::Refused && (!is_last || goes_on()?) {
+                        return Err(io::Error::new(
+                            io::ErrorKind::InvalidData,
+                            format!(
+                                "segment {} is broken at byte {position} ({reason}) and goes on behind it; \
+                                 it is left as it is",
+                                segment.base
+                            ),
+                        ));
+                    }
                     let cut = len - position;
                     tracing::warn!(
                         partition = %self.opening.partition, base = segment.base.0, position, cut,

@@ -16,10 +16,9 @@ mod model;
 mod workload;
 
 use check::{Found, violations};
-use crash::{seeds, shown};
+use crash::{leader_epochs, seeds, shown, unguarded};
 use model::Model;
 use ottla::log::{Log, Shutdown};
-use ottla::record::Batches;
 use ottla::sim::{Fault, Keep, Operation, SimDisk};
 use ottla::types::Timestamp;
 use rustix::io::Errno;
@@ -280,30 +279,4 @@ fn a_flipped_bit_in_a_log_that_was_closed_leads_no_reader_astray() {
         }
     }
     println!("bits flipped, and logs refused: {kinds:?}");
-}
-
-/// Where the leader epochs of a log file's batches lie. The leader stamps them after the producer has
-/// made the checksum, so nothing guards them; Kafka's format has no more to offer.
-fn leader_epochs(bytes: &[u8]) -> Vec<std::ops::Range<u64>> {
-    let epoch = |position| position + 12..position + 16;
-    positions(bytes).into_iter().map(epoch).collect()
-}
-
-/// Where the base offsets and leader epochs lie: the base offset is seen to be wrong only where every batch
-/// is read.
-fn unguarded(bytes: &[u8]) -> Vec<std::ops::Range<u64>> {
-    let offset = |position| position..position + 8;
-    let offsets = positions(bytes).into_iter().map(offset);
-    offsets.chain(leader_epochs(bytes)).collect()
-}
-
-fn positions(bytes: &[u8]) -> Vec<u64> {
-    let mut next = 0;
-    Batches::of(bytes.to_vec().into())
-        .map(|batch| {
-            let position = next;
-            next += batch.unwrap().bytes().len() as u64;
-            position
-        })
-        .collect()
 }

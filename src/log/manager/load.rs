@@ -6,7 +6,7 @@ use super::{CLUSTER_METADATA, LogManager, checkpoint};
 use crate::log::config::LogConfig;
 use crate::log::files::{DirName, parse_dir_name};
 use crate::log::health::Trash;
-use crate::log::log::{Log, Opening};
+use crate::log::log::{Broken, Log, Opening};
 use crate::log::recovery::Recovered;
 use crate::runtime::Runtime;
 use crate::types::{Offset, Timestamp, TopicPartition, Uuid};
@@ -167,6 +167,7 @@ impl LogManager {
                 log_start: at(&log_starts),
                 high_watermark: at(&high_watermarks),
                 cleaned_end: cleaned_ends.get(&partition).copied(),
+                broken: Broken::CutOff,
                 now,
                 health: directory.health.clone(),
                 trash: Arc::<Trash>::clone(&self.trash),

@@ -17,7 +17,7 @@ use super::config::LogConfig;
 use super::errors::{OpenError, StorageError};
 use super::files;
 use super::health::Trash;
-use super::log::{Log, Opening};
+use super::log::{Broken, Log, Opening};
 use super::partition_metadata;
 use super::recovery::Recovered;
 use super::view::LogView;
@@ -187,7 +187,7 @@ impl LogManager {
     }
 
     /// Opens `__cluster_metadata-0`, made if need be. It is read again from its start every time: it is
-    /// short, and everything else rests on it.
+    /// short, and everything else rests on it. Its quorum syncs every append before the next.
     pub fn open_metadata_log(
         &self,
         config: LogConfig,
@@ -199,6 +199,7 @@ impl LogManager {
         let path = directory.path.join(partition.to_string());
         self.prepare(&path, Uuid::METADATA_TOPIC)?;
         let opening = Opening {
+            broken: Broken::Refused,
             health: directory.health.clone(),
             trash: self.trash.clone(),
             ..Opening::new(partition, config, now)

@@ -97,3 +97,38 @@ fn epochs_of_a_broken_checkpoint_are_read_from_the_batches() {
         assert_eq!(bed.log.view().epochs(), before, "{broken:?}");
     }
 }
+
+#[test]
+fn a_log_whose_appends_are_all_synced_is_refused_if_it_is_broken_before_its_last_batch() {
+    // One flipped bit in the metadata log took all that came behind it: topics, configurations, producer
+    // ids that were given out. A torn last batch is what a crash leaves, and is cut off.
+    let mut bed = Bed::new(LogConfig::default());
+    bed.fill(5, 2);
+    let size = bed.batches(0)[0].bytes().len() as u64;
+    let name = "00000000000000000000.log";
+    let open = |bed: &Bed| {
+        let mut opening = Opening::new(partition(), LogConfig::default(), NOW);
+        opening.broken = Broken::Refused;
+        Log::open(&os::runtime(), &bed.dir(), opening).map(|(log, _)| log.log_end())
+    };
+    let whole = std::fs::read(bed.dir().join(name)).unwrap();
+    // In the base offset, the length, the checksum and the records of each batch.
+    for batch in 0..5 {
+        for byte in [7, 9, 11, 17, 65] {
+            bed.flip(name, batch * size + byte);
+            let opened = open(&bed);
+            if batch < 4 {
+                let error = opened.err().unwrap();
+                assert_eq!(
+                    error.source.kind(),
+                    std::io::ErrorKind::InvalidData,
+                    "{byte}"
+                );
+                assert_eq!(len_of(&bed.dir().join(name)), whole.len() as u64);
+            } else {
+                assert_eq!(opened.unwrap(), Offset(8));
+            }
+            std::fs::write(bed.dir().join(name), &whole).unwrap();
+        }
+    }
+}
