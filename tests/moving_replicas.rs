@@ -12,6 +12,7 @@ use common::client::{Client, Refused, batch};
 use common::local::{End, Local};
 use ottla::metadata::ConfigKind;
 use ottla::protocol::ErrorCode;
+use ottla::record::{BatchBuilder, BatchOptions, NewRecord};
 use ottla::types::Timestamp;
 use std::path::Path;
 use std::time::Duration;
@@ -238,6 +239,61 @@ async fn the_start_of_a_log_moves_with_it_and_survives_a_kill() {
         assert_eq!(found.last().unwrap().offset, 9);
         cluster.restart(End::Kill).await;
     }
+}
+
+/// Offset up to which the log is clean, as a directory's checkpoint says.
+fn cleaned_end(dir: &Path) -> Option<i64> {
+    let text = std::fs::read_to_string(dir.join("cleaner-offset-checkpoint")).ok()?;
+    let mut lines = text.lines();
+    lines.find_map(|line| line.strip_prefix("orders 0 ")?.parse().ok())
+}
+
+/// A log that was compacted has gaps, which only the cleaner's checkpoint explains once its topic no longer is:
+/// without it the next start would take the first gap for the log's end.
+#[tokio::test]
+async fn a_compacted_log_moves_with_what_is_known_to_be_clean() {
+    let mut cluster = Cluster::start(&[("log.cleaner.backoff.ms", "20")]).await;
+    let configs = [
+        ("cleanup.policy", "compact"),
+        ("internal.segment.bytes", "2000"),
+        ("min.cleanable.dirty.ratio", "0.01"),
+    ];
+    cluster.create(&configs).await;
+    for n in 0..100 {
+        let key = format!("{}", n % 3).into_bytes();
+        let mut batch = BatchBuilder::new(BatchOptions::default());
+        batch.push(
+            Timestamp(1),
+            NewRecord {
+                key: Some(&key),
+                value: Some(&[b'x'; 500]),
+                headers: &[],
+            },
+        );
+        let bytes = batch.build().unwrap().to_bytes();
+        let written = cluster.client.produce(TOPIC, 0, -1, bytes).await.unwrap();
+        written.unwrap();
+    }
+    let from = cluster.home();
+    while cleaned_end(cluster.dirs[from].path()).is_none_or(|end| end < 90) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let client = &mut cluster.client;
+    let set = client.set_config(ConfigKind::Topic, TOPIC, "cleanup.policy", Some("delete"));
+    set.await.unwrap().unwrap();
+    let records = cluster.client.read_all(TOPIC, 0, 0).await.unwrap().unwrap();
+    assert!(records.len() < 50, "{} are left", records.len());
+
+    cluster.move_to(1 - from).await.unwrap();
+    cluster.wait_until_moved(1 - from).await;
+    let ends = [from, 1 - from].map(|at| cleaned_end(cluster.dirs[at].path()));
+    assert!(
+        ends[0].is_none() && ends[1].is_some_and(|end| end >= 90),
+        "{ends:?}"
+    );
+    cluster.restart(End::Kill).await;
+    let found = cluster.client.read_all(TOPIC, 0, 0).await.unwrap().unwrap();
+    assert_eq!(found, records);
 }
 
 #[tokio::test]

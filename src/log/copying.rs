@@ -6,9 +6,10 @@
 
 use super::errors::{ReadError, ReplicaAppendError, StorageError};
 use super::log::{FlushDue, Log};
-use super::view::{FirstBatch, LogView};
-use crate::types::{LeaderEpoch, Timestamp};
+use super::view::{FirstBatch, LogView, NEVER_CLEANED};
+use crate::types::{LeaderEpoch, Offset, Timestamp};
 use std::io;
+use std::sync::atomic::Ordering;
 
 /// Why a copy does not go on. It can be tried again.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +54,24 @@ impl Log {
                 }
             }
         }
-        self.restart_at(original.log_start(), now)
+        self.begin_copy_at(original.log_start(), original, now)
+    }
+
+    fn begin_copy_at(
+        &mut self,
+        at: Offset,
+        original: &LogView,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        self.restart_at(at, now)?;
+        self.note_cleaned(original);
+        Ok(())
+    }
+
+    /// What was compacted in the original has the same gaps here.
+    fn note_cleaned(&self, original: &LogView) {
+        let end = original.cleaned_end().map_or(NEVER_CLEANED, |end| end.0);
+        self.shared.cleaned_end.store(end, Ordering::Release);
     }
 
     /// Copies about `bytes_max` bytes, whole batches, at least one. Gives how many; 0 once there are no more.
@@ -65,7 +83,7 @@ impl Log {
     ) -> Result<u64, CopyError> {
         let start = original.log_start();
         if self.log_end() < start {
-            self.restart_at(start, now)?;
+            self.begin_copy_at(start, original, now)?;
         }
         let from = self.log_end();
         let slice = original.read(from, bytes_max, original.log_end(), FirstBatch::Whole)?;
@@ -74,7 +92,7 @@ impl Log {
         }
         if slice.base < from {
             // The original begins inside a batch.
-            self.restart_at(slice.base, now)?;
+            self.begin_copy_at(slice.base, original, now)?;
         }
         let any_epoch = LeaderEpoch(i32::MAX);
         let appended = self.append_as_follower(&slice.bytes.read()?, any_epoch, now)?;
@@ -95,6 +113,7 @@ impl Log {
         let (own, end) = (self.log_end(), original.log_end());
         assert!(own == end, "the copy ends at {own}, the original at {end}");
         *self.shared.epochs.write() = original.shared.epochs.read().for_another();
+        self.note_cleaned(&original.view());
         self.producers = original.producers.clone();
         self.snapshot_at = None;
         self.advance_high_watermark(original.high_watermark());
