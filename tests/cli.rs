@@ -281,6 +281,25 @@ fn the_first_line_of_run_says_where_it_serves_and_sigterm_stops_it_cleanly() {
     assert_eq!(again.ended().0, Some(0));
 }
 
+/// With the 1024 that a shell begins with, a few hundred partitions were too many.
+#[test]
+fn run_may_open_as_many_files_as_the_hard_limit_allows() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = clean(Command::new("sh"));
+    let script = "ulimit -Sn 100 && ulimit -Hn 900 && exec \"$@\"";
+    command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_ottla")]);
+    command.args(["run", "--listen", "localhost:0", "--data"]);
+    let mut broker = Running::start(command.arg(dir.path().join("data")));
+    broker.ready();
+    let file = format!("/proc/{}/limits", broker.child.id());
+    let (_, limits, _) = output(Command::new("cat").arg(file));
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let numbers: Vec<&str> = files.unwrap().split_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers, ["900", "900"]);
+}
+
 #[test]
 fn the_start_report_names_what_is_not_enforced() {
     let dir = tempfile::tempdir().unwrap();

@@ -206,6 +206,27 @@ async fn after_a_failed_sync_the_batch_is_neither_acknowledged_nor_shown() {
     assert_eq!(partition.high_watermark(), Offset(0));
 }
 
+/// Whoever waited for it would have waited for ever.
+#[tokio::test(start_paused = true)]
+async fn a_sync_that_cannot_begin_for_want_of_file_handles_is_tried_again() {
+    let disk = new_disk();
+    let partition = partition(&runtime(&disk));
+    disk.fail(Fault {
+        on: Operation::Open,
+        path: "partition.metadata",
+        after: 0,
+        times: 1,
+        error: rustix::io::Errno::MFILE,
+    });
+    disk.put(Path::new(DIR).join("partition.metadata"), b"")
+        .unwrap();
+    produce(&partition, 0);
+    let synced = partition.synced(Offset(1));
+    let synced = tokio::time::timeout(Duration::from_secs(5), synced).await;
+    synced.unwrap().unwrap();
+    assert_eq!(visible_end(&partition), Offset(1));
+}
+
 /// A broker that was killed finds batches that only the page cache had, and must not show them as they are.
 #[tokio::test(start_paused = true)]
 async fn what_a_restart_finds_is_on_disk_before_it_is_shown() {

@@ -46,6 +46,9 @@ pub(super) fn start(
         BrokerConfig::from_properties(&settings.properties).map_err(Failure::input)?;
     let loggers = logging::start(log, &settings.env)?;
     start_report(&config, &report, settings);
+    if let Err(error) = os::raise_file_limit() {
+        warn!(%error, "could not raise the limit of open files");
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let tokio = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores.min(WORKERS_MAX))

@@ -4,18 +4,24 @@ use super::files;
 use crate::runtime::Disk;
 use crate::types::Timestamp;
 use parking_lot::Mutex;
+use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 
-/// Whether there was only no room, on the disk or within a limit.
+/// Whether there was only no room, on the disk or within a limit, such as that of open files.
 pub(super) fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-    )
+    let is_out_of_handles = matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE)
+    );
+    is_out_of_handles
+        || matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+        )
 }
 
 /// One log directory's state, shared by all logs in it.

@@ -4,15 +4,19 @@ use super::cleaning_state::CleaningState;
 use super::waiters::Waiters;
 use crate::log::{self, ActiveProducer, Appended, FlushDue, Log, LogConfig, LogView};
 use crate::record::{InvalidBatch, ValidBatch, ZstdUse};
-use crate::runtime::{Clock, Runtime, Tasks};
+use crate::runtime::{Clock, Runtime, Tasks, sleep_until};
 use crate::types::{LeaderEpoch, Offset, Timestamp, TopicPartition, Uuid};
 use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tracing::error;
+
+/// Pause before a sync that could not begin is tried again.
+const FLUSH_RETRY: Duration = Duration::from_millis(100);
 
 /// A partition with its log on this broker.
 pub struct Partition {
@@ -432,8 +436,23 @@ impl Partition {
         self.tasks.spawn_blocking(move || {
             // Before the sync begins: what is appended from here on asks for another.
             partition.flush_asked.swap(false, Ordering::AcqRel);
-            // A failure has been logged, and has taken the directory offline.
-            let _ = partition.flush();
+            if partition.flush().is_err() && !partition.is_closed() {
+                partition.flush_later();
+            }
+        });
+    }
+
+    /// A sync that fails takes the directory offline. One that could not even begin, for want of file handles,
+    /// is tried again: whoever waits for it waits on.
+    fn flush_later(self: Arc<Partition>) {
+        let at = self.clock.monotonic() + FLUSH_RETRY;
+        let tasks = self.tasks.clone();
+        tasks.clone().spawn(async move {
+            tokio::select! {
+                biased;
+                () = tasks.stopping() => {}
+                () = sleep_until(at) => self.flush_soon(),
+            }
         });
     }
 

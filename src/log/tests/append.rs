@@ -402,6 +402,32 @@ fn a_log_that_was_closed_takes_no_roll() {
     assert!(bed.log.roll(NOW).is_err());
 }
 
+/// Every file of the broker counts against one limit, and the directory has no part in that.
+#[test]
+fn a_segment_that_cannot_be_made_for_want_of_file_handles_is_made_the_next_time() {
+    use crate::sim::{Fault, Operation, SimClock, SimDisk};
+    let disk = SimDisk::new(SimClock::manual());
+    let runtime = crate::sim::runtime(1, &disk, &SimClock::manual());
+    let config = LogConfig {
+        segment_bytes: 100,
+        ..LogConfig::default()
+    };
+    let opening = Opening::new(partition(), config, NOW);
+    let (mut log, _) = Log::open(&runtime, Path::new("/data/orders-0"), opening).unwrap();
+    (log.append_as_leader(plain(1, NOW), LeaderEpoch(0), NOW)).unwrap();
+    disk.fail(Fault {
+        on: Operation::Open,
+        path: ".log",
+        after: 0,
+        times: 1,
+        error: rustix::io::Errno::MFILE,
+    });
+    (log.append_as_leader(plain(1, NOW), LeaderEpoch(0), NOW)).unwrap_err();
+    assert!(log.view().is_online());
+    (log.append_as_leader(plain(1, NOW), LeaderEpoch(0), NOW)).unwrap();
+    assert_eq!(log.log_end(), Offset(2));
+}
+
 #[test]
 fn an_abort_that_cannot_be_indexed_takes_the_log_offline() {
     use crate::sim::{Fault, Operation, SimClock, SimDisk};

@@ -8,6 +8,8 @@ pub use net::OsNet;
 
 use super::{Blocking, Clock, NoLoggers, Rng, Runtime, Tasks};
 use crate::types::Timestamp;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::io;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,6 +23,20 @@ pub fn runtime() -> Runtime {
         tasks: Tasks::new(Blocking::Threads),
         loggers: Arc::new(NoLoggers),
     }
+}
+
+/// Lets the process open as many files as it may at most, as a Java machine does for Apache Kafka; shells and service
+/// managers mostly begin with 1024. Gives how many that is; `None` if there is no limit.
+pub fn raise_file_limit() -> io::Result<Option<u64>> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            ..limit
+        },
+    )?;
+    Ok(limit.maximum)
 }
 
 /// The operating system's clocks.
