@@ -230,9 +230,10 @@ impl Fetch {
         };
         let outcome = partition.read(&read);
         let mut answer = PartitionAnswer::empty(wanted);
-        answer.high_watermark = partition.high_watermark().get();
-        answer.last_stable = partition.last_stable().get();
-        answer.log_start = partition.log_start().get();
+        let bounds = partition.bounds();
+        answer.high_watermark = bounds.high_watermark.get();
+        answer.last_stable = bounds.last_stable.get();
+        answer.log_start = bounds.log_start.get();
         match outcome {
             Ok(ReadOutcome::Records { slice, aborted }) => {
                 answer.records = slice;

@@ -27,7 +27,7 @@ pub use partition::{
     AppendError, Durability, EpochError, Partition, PartitionSettings, ProduceError, ProduceFrom,
     Produced, StorageFailed, Writer,
 };
-pub use reading::{Found, Isolation, Lookup, Read, ReadError, ReadOutcome};
+pub use reading::{Bounds, Found, Isolation, Lookup, Read, ReadError, ReadOutcome};
 pub use sessions::{SessionError, SessionFetch, SessionRequest, Sessions, Told, TopicKey, Wanted};
 pub use upkeep::start_upkeep;
 pub use waiters::{Waiter, Waiters};

@@ -1,7 +1,7 @@
 //! Reading a partition beside its writer: ranges of the log, and offsets by time, by name and by epoch.
 
 use super::partition::{Partition, StorageFailed};
-use crate::log::{self, AbortedTransaction, FirstBatch, SegmentStart, TimestampOffset};
+use crate::log::{self, AbortedTransaction, FirstBatch, LogView, SegmentStart, TimestampOffset};
 use crate::record::DecodeLimits;
 use crate::runtime::FileSlice;
 use crate::types::{LeaderEpoch, Offset, Timestamp};
@@ -40,6 +40,16 @@ pub enum ReadOutcome {
     },
     /// The reader's log and this one part ways: this epoch is the last they share at most, and it ends there.
     Diverging { epoch: LeaderEpoch, end: Offset },
+}
+
+/// Where a log begins, and how far it may be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    pub log_start: Offset,
+    /// The first offset of an open transaction, or the high watermark.
+    pub last_stable: Offset,
+    /// The offset below which every record is committed.
+    pub high_watermark: Offset,
 }
 
 /// Why nothing can be read.
@@ -95,16 +105,17 @@ impl Partition {
         if self.is_closed() {
             return Err(ReadError::Offline);
         }
-        let visible = self.visible_end(read.isolation);
-        if read.from < self.log_start() || read.from > self.log_end() {
+        let view = self.view();
+        let visible = visible_end(&view, read.isolation);
+        if read.from < view.log_start() || read.from > view.log_end() {
             return Err(ReadError::OutOfRange);
         }
-        if let Some(diverging) = self.diverging(read)? {
+        if let Some(diverging) = diverging(&view, read)? {
             return Ok(diverging);
         }
         let slice = if read.from < visible {
             let bytes_max = usize::try_from(read.bytes_max).unwrap_or(usize::MAX);
-            match self.view().read(read.from, bytes_max, visible, read.first) {
+            match view.read(read.from, bytes_max, visible, read.first) {
                 Ok(slice) => Some(slice).filter(|slice| !slice.is_empty()),
                 Err(log::ReadError::OutOfRange { .. }) => return Err(ReadError::OutOfRange),
                 Err(log::ReadError::Storage(error)) => {
@@ -117,7 +128,7 @@ impl Partition {
         };
         let aborted = match (read.isolation, &slice) {
             (Isolation::ReadCommitted, Some(slice)) => {
-                let aborted = self.view().aborted_transactions(read.from, slice.upper);
+                let aborted = view.aborted_transactions(read.from, slice.upper);
                 Some(aborted.map_err(|error| {
                     error!(partition = %self.name(), %error, "could not read a transaction index");
                     ReadError::Offline
@@ -134,18 +145,26 @@ impl Partition {
 
     /// Bytes from `from` on that a reader may see.
     pub fn readable_bytes(&self, from: Offset, isolation: Isolation) -> u64 {
-        let visible = self.visible_end(isolation);
+        let view = self.view();
+        let visible = visible_end(&view, isolation);
         // What cannot be counted is read at once, and the read says what is wrong.
-        self.view()
-            .bytes_available(from, visible)
-            .unwrap_or(u64::MAX)
+        view.bytes_available(from, visible).unwrap_or(u64::MAX)
+    }
+
+    /// What a reader is told beside the records.
+    pub fn bounds(&self) -> Bounds {
+        let view = self.view();
+        Bounds {
+            log_start: view.log_start(),
+            last_stable: view.last_stable_offset(),
+            high_watermark: view.high_watermark(),
+        }
     }
 
     /// Where `epoch` ends in this log, and the epoch that is meant by that: rule of
     /// `LeaderEpochFileCache.endOffsetFor`. `None`: not known here.
     pub fn epoch_end(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
-        let end = self.view().end_offset_for_epoch(epoch)?;
-        Some((end.epoch, end.end))
+        epoch_end(&self.view(), epoch)
     }
 
     /// The offset that a consumer asks for by time or by name.
@@ -154,27 +173,26 @@ impl Partition {
         lookup: Lookup,
         isolation: Isolation,
     ) -> Result<Option<Found>, StorageFailed> {
-        let visible = self.visible_end(isolation);
+        let view = self.view();
+        let visible = visible_end(&view, isolation);
         let at = |offset| Found {
             offset,
             timestamp: Timestamp::NONE,
-            epoch: self.view().epoch_of(offset).unwrap_or(LeaderEpoch::NONE),
+            epoch: view.epoch_of(offset).unwrap_or(LeaderEpoch::NONE),
         };
         let found = match lookup {
             Lookup::Nothing => None,
-            Lookup::Earliest => Some(at(self.log_start())),
+            Lookup::Earliest => Some(at(view.log_start())),
             Lookup::Latest => Some(Found {
                 epoch: self.leader_epoch(),
                 ..at(visible)
             }),
             Lookup::MaxTimestamp => {
-                let found = self.view().offset_of_max_timestamp(DecodeLimits::default());
+                let found = view.offset_of_max_timestamp(DecodeLimits::default());
                 found.map_err(|error| self.failed(&error))?.map(Found::from)
             }
             Lookup::AtOrAfter(time) => {
-                let found = self
-                    .view()
-                    .offset_for_timestamp(time, DecodeLimits::default());
+                let found = view.offset_for_timestamp(time, DecodeLimits::default());
                 found.map_err(|error| self.failed(&error))?.map(Found::from)
             }
         };
@@ -190,24 +208,29 @@ impl Partition {
         let starts = starts.ok_or(StorageFailed::Storage)?;
         starts.map_err(|error| self.failed(&error))
     }
+}
 
-    fn visible_end(&self, isolation: Isolation) -> Offset {
-        match isolation {
-            Isolation::ReadUncommitted => self.high_watermark(),
-            Isolation::ReadCommitted => self.last_stable(),
-            Isolation::LogEnd => self.log_end(),
-        }
+fn visible_end(view: &LogView, isolation: Isolation) -> Offset {
+    match isolation {
+        Isolation::ReadUncommitted => view.high_watermark(),
+        Isolation::ReadCommitted => view.last_stable_offset(),
+        Isolation::LogEnd => view.log_end(),
     }
+}
 
-    /// Where the reader's log and this one part ways, if they do. An epoch that this log cannot place, as
-    /// one that is later than all it knows, is out of range (`Partition.readRecords`).
-    fn diverging(&self, read: &Read) -> Result<Option<ReadOutcome>, ReadError> {
-        if read.last_fetched_epoch < 0 {
-            return Ok(None);
-        }
-        let asked = LeaderEpoch(read.last_fetched_epoch);
-        let (epoch, end) = self.epoch_end(asked).ok_or(ReadError::OutOfRange)?;
-        let parts = epoch < asked || end < read.from;
-        Ok(parts.then_some(ReadOutcome::Diverging { epoch, end }))
+fn epoch_end(view: &LogView, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
+    let end = view.end_offset_for_epoch(epoch)?;
+    Some((end.epoch, end.end))
+}
+
+/// Where the reader's log and this one part ways, if they do. An epoch that this log cannot place, as
+/// one that is later than all it knows, is out of range (`Partition.readRecords`).
+fn diverging(view: &LogView, read: &Read) -> Result<Option<ReadOutcome>, ReadError> {
+    if read.last_fetched_epoch < 0 {
+        return Ok(None);
     }
+    let asked = LeaderEpoch(read.last_fetched_epoch);
+    let (epoch, end) = epoch_end(view, asked).ok_or(ReadError::OutOfRange)?;
+    let parts = epoch < asked || end < read.from;
+    Ok(parts.then_some(ReadOutcome::Diverging { epoch, end }))
 }
