@@ -124,6 +124,24 @@ async fn a_replica_may_only_lie_in_a_directory_of_the_broker_where_it_lies_alrea
     }
 }
 
+/// A topic's recovery points stayed in the checkpoint when it was deleted: one of the same name, made later,
+/// counted as on the disk up to there, and was not checked after a crash.
+#[tokio::test]
+async fn a_deleted_topic_leaves_nothing_in_the_checkpoints() {
+    let (mut broker, mut client) = with_topic(&[]).await;
+    let two = batch(Timestamp(1), &["a", "b"]);
+    client.produce(TOPIC, 1, -1, two).await.unwrap().unwrap();
+    let mut client = broker.restart(End::Stop).await;
+    let checkpoint = broker.dir().join("recovery-point-offset-checkpoint");
+    let has_topic = || {
+        let text = std::fs::read_to_string(&checkpoint).unwrap();
+        text.lines().any(|line| line.starts_with(TOPIC))
+    };
+    assert!(has_topic(), "a proper end notes what is on the disk");
+    client.delete_topic(TOPIC).await.unwrap().unwrap();
+    assert!(!has_topic());
+}
+
 #[tokio::test]
 async fn idempotent_producers_are_described_and_remembered_over_a_restart() {
     let (mut broker, mut client) = with_topic(&[]).await;

@@ -126,9 +126,9 @@ impl Replicas {
                 self.resume_move(&original, copy, state.directory_of(self.node));
             }
         }
-        // Partitions that are gone must be gone from there too, or new ones of the same name would begin
-        // as clean up to an offset of the old ones.
-        let _ = self.write_cleaned_ends();
+        // Partitions that are gone must be gone from there too, or new ones of the same name would count as
+        // clean, and as on the disk, up to an offset of the old ones.
+        let _ = self.write_places();
     }
 
     /// Sets aside the logs of partitions that this broker does not have.
@@ -457,11 +457,6 @@ impl Replicas {
                 error!(partition = %partition.name(), %error, "could not delete a log");
             }
         }
-        let mut partitions = removed.partitions.iter().flatten();
-        if partitions.any(|partition| partition.view().cleaned_end().is_some()) {
-            // A topic of the same name, made later, is not clean where this one was.
-            let _ = self.write_cleaned_ends();
-        }
         info!(topic = %removed.name, "deleted");
     }
 
@@ -503,6 +498,10 @@ impl MetadataListener for Replicas {
     fn on_change(&self, delta: &Delta, image: &MetadataImage) {
         for topic in &delta.topics_removed {
             self.remove(topic);
+        }
+        if !delta.topics_removed.is_empty() {
+            // A topic of the same name, made later, is neither on the disk nor clean where this one was.
+            let _ = self.write_places();
         }
         for id in &delta.topics_changed {
             if let Some(topic) = image.topic_by_id(id) {

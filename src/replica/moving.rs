@@ -370,7 +370,8 @@ impl Replicas {
         Ok(copy.close()?)
     }
 
-    fn write_places(&self) -> Result<(), StorageError> {
+    /// Writes from where on each log begins, is dirty, and is checked after a crash.
+    pub(super) fn write_places(&self) -> Result<(), StorageError> {
         self.write_log_starts()?;
         self.write_cleaned_ends()?;
         Ok(self.write_recovery_points()?)
