@@ -126,6 +126,10 @@ async fn a_replica_may_only_lie_in_a_directory_of_the_broker_where_it_lies_alrea
 
 /// A topic's recovery points stayed in the checkpoint when it was deleted: one of the same name, made later,
 /// counted as on the disk up to there, and was not checked after a crash.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test looks at what the broker left on the disk"
+)]
 #[tokio::test]
 async fn a_deleted_topic_leaves_nothing_in_the_checkpoints() {
     let (mut broker, mut client) = with_topic(&[]).await;
