@@ -138,19 +138,22 @@ impl Epochs {
 
     /// The file's bytes, if it no longer says what this does.
     pub(super) fn unsaved(&self) -> Option<String> {
-        if !self.unsaved {
-            return None;
-        }
+        self.unsaved.then(|| self.text())
+    }
+
+    fn text(&self) -> String {
         let mut text = format!("0\n{}\n", self.entries.len());
         for entry in &self.entries {
             text.push_str(&format!("{} {}\n", entry.epoch, entry.start));
         }
-        Some(text)
+        text
     }
 
-    /// To be called once the bytes of [`Epochs::unsaved`] are on disk.
-    pub(super) fn saved(&mut self) {
-        self.unsaved = false;
+    /// To be called once the file says `text`, which [`Epochs::unsaved`] gave.
+    pub(super) fn saved(&mut self, text: &str) {
+        if self.text() == text {
+            self.unsaved = false;
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Flush {
     pub(super) files: Vec<Arc<dyn File>>,
     /// The epoch checkpoint's new text.
     pub(super) epochs: Option<String>,
+    /// Changes of the directory that it covers.
+    pub(super) dir_changes: u64,
     pub(super) sync_dir: bool,
     pub(super) sync_parent: bool,
 }
@@ -33,6 +35,8 @@ pub struct Flush {
 pub struct Flushed {
     pub(super) up_to: Offset,
     pub(super) cuts: u64,
+    pub(super) epochs: Option<String>,
+    pub(super) dir_changes: u64,
 }
 
 impl Flush {
@@ -51,6 +55,7 @@ impl Flush {
             health: health.clone(),
             files,
             epochs: None,
+            dir_changes: 0,
             sync_dir: true,
             sync_parent: false,
         }
@@ -63,29 +68,37 @@ impl Flush {
 
     /// Syncs; blocks for as long as the disk takes.
     pub fn run(self) -> Result<Flushed, FlushError> {
-        match self.sync() {
+        let log_dir = self.dir.parent().unwrap_or(&self.dir);
+        let flushed = match self.save_epochs() {
+            // Where there is no room for the checkpoint, the next flush begins anew.
+            Err(error) => Err((self.health.fail_unless_full(log_dir, &error), error)),
+            // After a failed sync the kernel may drop the dirty pages and report success next time, so
+            // there is no second try: the whole log directory goes offline.
+            Ok(()) => (self.sync()).map_err(|error| (self.health.fail(log_dir, &error), error)),
+        };
+        match flushed {
             Ok(()) => Ok(Flushed {
                 up_to: self.up_to,
                 cuts: self.cuts,
+                epochs: self.epochs,
+                dir_changes: self.dir_changes,
             }),
-            Err(source) => {
-                // After a failed sync the kernel may drop the dirty pages and report success next time,
-                // so there is no second try: the whole log directory goes offline.
-                self.health
-                    .fail(self.dir.parent().unwrap_or(&self.dir), &source);
-                Err(FlushError {
-                    dir: self.dir,
-                    source,
-                })
-            }
+            Err(((), source)) => Err(FlushError {
+                dir: self.dir,
+                source,
+            }),
+        }
+    }
+
+    /// Before anything else: once the recovery point has passed a batch, nothing else tells its epoch.
+    fn save_epochs(&self) -> io::Result<()> {
+        match &self.epochs {
+            Some(text) => epochs::save(&*self.disk, &self.dir, text),
+            None => Ok(()),
         }
     }
 
     fn sync(&self) -> io::Result<()> {
-        // The epochs first: once the recovery point has passed a batch, nothing else tells its epoch.
-        if let Some(text) = &self.epochs {
-            epochs::save(&*self.disk, &self.dir, text)?;
-        }
         for file in &self.files {
             file.sync(Sync::Data)?;
         }
@@ -133,10 +146,7 @@ impl Log {
         if self.never_synced && self.disk.exists(&metadata) {
             synced.push(self.disk.open(&metadata, Open::Write)?);
         }
-        if epochs.is_some() {
-            self.shared.epochs.write().saved();
-        }
-        let flush = Flush {
+        Ok(Some(Flush {
             up_to,
             cuts: self.cuts,
             disk: self.disk.clone(),
@@ -144,12 +154,10 @@ impl Log {
             health: self.shared.health.clone(),
             files: synced,
             epochs,
-            sync_dir: self.dir_changed || self.never_synced,
+            dir_changes: self.dir_changes,
+            sync_dir: self.dir_changes > self.dir_changes_synced || self.never_synced,
             sync_parent: self.never_synced,
-        };
-        self.dir_changed = false;
-        self.never_synced = false;
-        Ok(Some(flush))
+        }))
     }
 
     /// Takes note of a sync that succeeded.
@@ -159,6 +167,11 @@ impl Log {
             self.shared
                 .recovery_point
                 .store(flushed.up_to.0, Ordering::Release);
+        }
+        self.dir_changes_synced = self.dir_changes_synced.max(flushed.dir_changes);
+        self.never_synced = false;
+        if let Some(text) = flushed.epochs {
+            self.shared.epochs.write().saved(&text);
         }
     }
 

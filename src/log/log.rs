@@ -171,8 +171,10 @@ pub struct Log {
     pub(super) roll: RollClock,
     /// Offset of the newest producer snapshot.
     pub(super) snapshot_at: Option<Offset>,
-    /// Files were made, renamed or removed since the directory was last synced.
-    pub(super) dir_changed: bool,
+    /// How often files were made, renamed or removed.
+    pub(super) dir_changes: u64,
+    /// As many of them are on disk.
+    pub(super) dir_changes_synced: u64,
     /// Since the log was opened, nothing was synced: the directory itself may not be on disk yet.
     pub(super) never_synced: bool,
     /// A failed append left bytes after the end that could not be cut off.
@@ -260,7 +262,8 @@ impl Log {
                 jitter_ms: 0,
             },
             snapshot_at,
-            dir_changed: true,
+            dir_changes: 1,
+            dir_changes_synced: 0,
             never_synced: true,
             torn: false,
             reserved: Reserved::UpTo(0),
@@ -649,7 +652,7 @@ impl Log {
         self.active = segment;
         self.reserved = self.reserved_at_start();
         self.restart_clock(now);
-        self.dir_changed = true;
+        self.dir_changes += 1;
         tracing::debug!(partition = %self.partition(), base = base.0, "rolled a new segment");
         Ok(())
     }
@@ -694,7 +697,7 @@ impl Log {
         if self.snapshot_at != Some(end) {
             snapshot::write(&*self.disk, &self.shared.dir, end, &self.producers)?;
             self.snapshot_at = Some(end);
-            self.dir_changed = true;
+            self.dir_changes += 1;
         }
         Ok(())
     }

@@ -164,7 +164,7 @@ impl Log {
             let due = now.plus_ms(self.config.file_delete_delay_ms);
             self.trash.put(due, aside);
         }
-        self.dir_changed = true;
+        self.dir_changes += 1;
         Ok(())
     }
 }

@@ -259,3 +259,26 @@ fn a_checkpoint_that_finds_the_disk_full_fails_alone_and_the_directory_stays() {
     let written = disk.get("/data/replication-offset-checkpoint").unwrap();
     assert!(String::from_utf8(written).unwrap().ends_with(" 0 3\n"));
 }
+
+/// The epochs are written before the batches are synced. That they found the disk full took the log directory
+/// offline for good, as if a sync had failed.
+#[test]
+fn a_flush_that_finds_no_room_for_the_epochs_is_made_again() {
+    let clock = SimClock::manual();
+    let disk = SimDisk::new(clock.clone());
+    let runtime = sim::runtime(1, &disk, &clock);
+    let manager = LogManager::open(&runtime, options(&[Path::new("/data")])).unwrap();
+    let mut log = create(&manager, 0);
+    log.append_as_leader(plain(3, NOW), LeaderEpoch(0), NOW)
+        .unwrap();
+    disk.set_capacity(Some(disk.used()));
+    assert!(log.flush().is_err());
+    assert!(manager.directories()[0].is_online());
+    assert_eq!(log.recovery_point(), Offset::ZERO);
+    disk.set_capacity(None);
+    log.flush().unwrap();
+    assert_eq!(log.recovery_point(), Offset(3));
+    let path = log.dir().join("leader-epoch-checkpoint");
+    let written = disk.get(path.to_str().unwrap()).unwrap();
+    assert_eq!(String::from_utf8(written).unwrap(), "0\n1\n0 0\n");
+}
