@@ -10,8 +10,7 @@ mod common;
 use common::client::{Client, Refused, batch, idempotent_batch};
 use common::local::{End, Local};
 use ottla::protocol::messages::{
-    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
-    AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse, ApiVersionsRequest,
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, ApiVersionsRequest,
     ApiVersionsResponse, DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeProducersRequest,
     DescribeProducersResponse, DescribeQuorumRequest, DescribeQuorumResponse,
     DescribeTransactionsRequest, DescribeTransactionsResponse, ElectLeadersRequest,
@@ -20,9 +19,9 @@ use ottla::protocol::messages::{
     SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
     UnregisterBrokerRequest, UnregisterBrokerResponse, UpdateFeaturesRequest,
     UpdateFeaturesResponse, alter_partition_reassignments_request as reassign,
-    alter_replica_log_dirs_request as move_to, describe_log_dirs_request as log_dirs,
-    describe_producers_request as producers, describe_quorum_request as quorum,
-    elect_leaders_request as elect, update_features_request as features,
+    describe_log_dirs_request as log_dirs, describe_producers_request as producers,
+    describe_quorum_request as quorum, elect_leaders_request as elect,
+    update_features_request as features,
 };
 use ottla::protocol::{ApiKey, ErrorCode};
 use ottla::runtime::os;
@@ -80,48 +79,6 @@ async fn a_log_directory_is_described_with_its_room_and_its_partitions() {
     assert_eq!(some.results[0].topics[0].partitions.len(), 1);
     let none = describe_dirs(&mut client, Some(Vec::new())).await;
     assert!(none.results[0].topics.is_empty());
-}
-
-#[tokio::test]
-async fn a_replica_may_only_lie_in_a_directory_of_the_broker_where_it_lies_already() {
-    let second = tempfile::tempdir().unwrap();
-    let first = tempfile::tempdir().unwrap();
-    let (first, second) = (first.path(), second.path());
-    let dirs = format!("{},{}", first.display(), second.display());
-    let (_broker, mut client) = with_topic(&[("log.dirs", &dirs)]).await;
-    let described = describe_dirs(&mut client, None).await;
-    let holder = described
-        .results
-        .iter()
-        .find(|directory| {
-            let mut partitions = directory.topics.iter().flat_map(|topic| &topic.partitions);
-            partitions.any(|partition| partition.partition_index == 0)
-        })
-        .unwrap();
-    let here = holder.log_dir.to_string();
-    let there = [first, second].map(|dir| dir.display().to_string());
-    let there = there.into_iter().find(|dir| *dir != here).unwrap();
-    for (path, topic, partition, expected) in [
-        (&*here, TOPIC, 0, ErrorCode::None),
-        (&*there, TOPIC, 0, ErrorCode::InvalidReplicaAssignment),
-        ("/nowhere", TOPIC, 0, ErrorCode::LogDirNotFound),
-        (&*here, TOPIC, 9, ErrorCode::UnknownTopicOrPartition),
-        (&*here, "nowhere", 0, ErrorCode::UnknownTopicOrPartition),
-    ] {
-        let request = AlterReplicaLogDirsRequest {
-            dirs: vec![move_to::AlterReplicaLogDir {
-                path: path.to_owned().into(),
-                topics: vec![move_to::AlterReplicaLogDirTopic {
-                    name: topic.to_owned().into(),
-                    partitions: vec![partition],
-                }],
-            }],
-        };
-        let response: AlterReplicaLogDirsResponse = client.call(&request, 2).await.unwrap();
-        let answer = &response.results[0].partitions[0];
-        let what = format!("{topic}-{partition} to {path}");
-        assert_eq!(code(answer.error_code), expected, "{what}");
-    }
 }
 
 /// A topic's recovery points stayed in the checkpoint when it was deleted: one of the same name, made later,
