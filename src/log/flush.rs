@@ -161,7 +161,6 @@ impl Log {
     }
 
     /// Takes note of a sync that succeeded.
-    #[expect(clippy::needless_pass_by_value, reason = "a proof is used up")]
     pub fn finish_flush(&mut self, flushed: Flushed) {
         if flushed.cuts == self.cuts && flushed.up_to > self.recovery_point() {
             self.shared
