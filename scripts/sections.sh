@@ -3,21 +3,51 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$PWD/.cache/tools/bin:$PWD/.cache/tools/go/bin:$PATH"
 mkdir -p target
-section_log=$(mktemp target/section.XXXXXX)
-trap 'rm -f "$section_log"' EXIT
+logs=$(mktemp -d target/sections.XXXXXX)
+trap 'rm -rf "$logs"' EXIT
 summary=()
 passed=0
 failed=0
+beside=()
 
 section() { # NAME COMMAND...
   local name=$1 began=$SECONDS status=0
   shift
   printf '\n=== %s\n' "$name"
-  "$@" 2>&1 | tee "$section_log" || status=$?
-  local took=$((SECONDS - began)) ok bad
+  "$@" 2>&1 | tee "$logs/section" || status=$?
+  tally "$name" "$logs/section" "$status" $((SECONDS - began))
+}
+
+# For a section that keeps the processor busy, beside others that mostly wait. What it says is shown by
+# together, as if it had run then.
+section_beside() { # NAME COMMAND...
+  local name=$1 log=$logs/beside.${#beside[@]}
+  shift
+  (
+    began=$SECONDS status=0
+    "$@" > "$log" 2>&1 || status=$?
+    echo "$status $((SECONDS - began))" > "$log.end"
+  ) &
+  beside+=("$name")
+}
+
+together() {
+  wait
+  local at status took
+  for at in "${!beside[@]}"; do
+    printf '\n=== %s\n' "${beside[at]}"
+    cat "$logs/beside.$at"
+    read -r status took < "$logs/beside.$at.end"
+    tally "${beside[at]}" "$logs/beside.$at" "$status" "$took"
+  done
+  beside=()
+}
+
+tally() { # NAME LOG STATUS SECONDS
+  local name=$1 log=$2 status=$3 took=$4 ok bad
   # What cargo test and the compatibility suite count; any other section counts as one.
-  ok=$(awk '/^test result:/ {n += $4} /^[0-9]+ passed, [0-9]+ failed/ {n += $1} END {print n + 0}' "$section_log")
-  bad=$(awk '/^test result:/ {n += $6} /^(SHORT OF KAFKA|DIFFERS)/ {n++} END {print n + 0}' "$section_log")
+  ok=$(awk '/^test result:/ {n += $4} /^[0-9]+ passed, [0-9]+ failed/ {n += $1} END {print n + 0}' "$log")
+  bad=$(awk '/^test result:/ {n += $6} /^(SHORT OF KAFKA|DIFFERS)/ {n++} END {print n + 0}' "$log")
   if [ "$status" != 0 ]; then
     [ "$bad" -gt 0 ] || bad=1
   elif [ $((ok + bad)) = 0 ]; then
