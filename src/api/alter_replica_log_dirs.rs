@@ -22,13 +22,8 @@ pub(super) fn handle(
     replicas: &Arc<Replicas>,
     image: &ImageHandle,
 ) -> Staged<AlterReplicaLogDirsResponse> {
-    let (replicas, image) = (replicas.clone(), image.clone());
-    let tasks = replicas.tasks().clone();
-    Staged::later(async move {
-        let moved = tasks.blocking(move || begin(&request, &replicas, &image));
-        // A panic in there has been logged; the client asks again.
-        moved.await.unwrap_or_default()
-    })
+    let (asked, image) = (replicas.clone(), image.clone());
+    Staged::blocking(replicas.tasks(), move || begin(&request, &asked, &image))
 }
 
 fn begin(

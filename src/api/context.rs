@@ -1,6 +1,7 @@
 //! What a handler is told besides the request's body, and how it answers.
 
 use crate::protocol::Text;
+use crate::runtime::Tasks;
 use crate::types::Timestamp;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -18,6 +19,18 @@ pub enum Staged<T> {
 impl<T: Send + 'static> Staged<T> {
     pub fn later(future: impl Future<Output = T> + Send + 'static) -> Staged<T> {
         Staged::Later(Box::pin(future))
+    }
+
+    /// The answer of `work`, which may block and leaves the connection's thread.
+    pub fn blocking(tasks: &Tasks, work: impl FnOnce() -> T + Send + 'static) -> Staged<T>
+    where
+        T: Default,
+    {
+        let tasks = tasks.clone();
+        Staged::later(async move {
+            // A panic in there has been logged; the client asks again.
+            tasks.blocking(work).await.unwrap_or_default()
+        })
     }
 
     pub fn map<U: Send + 'static>(self, change: impl FnOnce(T) -> U + Send + 'static) -> Staged<U> {

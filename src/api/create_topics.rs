@@ -1,7 +1,8 @@
 //! CreateTopics, key 19, versions 0–7.
 //!
-//! Each topic is created or refused by itself. v0, which cannot only validate, and v1 are of Kafka before 4. v5: the answer names partitions, replicas and the
-//! topic's whole configuration. v7: and its id. With `validate_only` nothing is made.
+//! Each topic is created or refused by itself. v0, which cannot only validate, and v1 are of Kafka before 4.
+//! v5: the answer names partitions, replicas and the topic's whole configuration. v7: and its id. With
+//! `validate_only` nothing is made.
 //! Not done: controller mutation quotas, creation policies.
 
 use super::context::{RequestContext, Staged};

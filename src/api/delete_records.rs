@@ -33,13 +33,8 @@ pub(super) fn handle(
         let named = topic.partitions.iter();
         offsets.extend(named.map(|partition| (partition.partition_index, partition.offset)));
     }
-    let (replicas, image) = (replicas.clone(), image.clone());
-    let tasks = replicas.tasks().clone();
-    Staged::later(async move {
-        let answer = tasks.blocking(move || response(&wanted, &replicas, &image));
-        // A panic in there has been logged; the client asks again.
-        answer.await.unwrap_or_default()
-    })
+    let (asked, image) = (replicas.clone(), image.clone());
+    Staged::blocking(replicas.tasks(), move || response(&wanted, &asked, &image))
 }
 
 fn response(wanted: &Wanted, replicas: &Replicas, image: &ImageHandle) -> DeleteRecordsResponse {

@@ -1,7 +1,7 @@
 //! DeleteTopics, key 20, versions 0–6.
 //!
-//! v0 is of Kafka before 4. v6: topics may be named by id. With `delete.topic.enable=false` every topic is refused:
-//! TOPIC_DELETION_DISABLED from v3 on, INVALID_REQUEST before.
+//! v0 is of Kafka before 4. v6: topics may be named by id. With `delete.topic.enable=false` every topic is
+//! refused: TOPIC_DELETION_DISABLED from v3 on, INVALID_REQUEST before.
 
 use super::context::{RequestContext, Staged};
 use crate::config::BrokerConfig;

@@ -2,8 +2,9 @@
 //!
 //! What lies in each log directory and, from v4 on, how full its file system is. An offline directory is
 //! named with KAFKA_STORAGE_ERROR and nothing else. No list of topics means all.
-//! v0 is of Kafka before 4. v5: whether a directory is cordoned. A replica on its way to another directory is named in both; there it
-//! is a future one, and tells how far it is behind. Others have no lag: each is the only one.
+//! v0 is of Kafka before 4. v5: whether a directory is cordoned. A replica on its way to another directory is
+//! named in both; there it is a future one, and tells how far it is behind. Others have no lag: each is the
+//! only one.
 
 use super::context::Staged;
 use crate::protocol::messages::DescribeLogDirsRequest;
@@ -31,12 +32,9 @@ pub(super) fn handle(
         });
         named.collect()
     });
-    let replicas = replicas.clone();
-    let tasks = replicas.tasks().clone();
-    Staged::later(async move {
-        let directories = tasks.blocking(move || replicas.describe_directories());
-        // A panic in there has been logged; the client asks again.
-        let directories = directories.await.unwrap_or_default().into_iter();
+    let asking = replicas.clone();
+    Staged::blocking(replicas.tasks(), move || {
+        let directories = asking.describe_directories().into_iter();
         DescribeLogDirsResponse {
             results: directories.map(|state| result(&state, &asked)).collect(),
             ..DescribeLogDirsResponse::default()

@@ -10,7 +10,7 @@ use super::fetch::isolation_level;
 use super::list_offsets_before;
 use crate::metadata::ImageHandle;
 use crate::protocol::ErrorCode;
-use crate::protocol::messages::list_offsets_request::ListOffsetsPartition;
+use crate::protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use crate::protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
 };
@@ -35,16 +35,13 @@ pub(super) fn handle(
         .iter()
         .flat_map(|topic| &topic.partitions)
         .any(|partition| partition.timestamp >= 0 || partition.timestamp == MAX_TIMESTAMP);
-    let (replicas, image, version) = (replicas.clone(), image.clone(), context.version);
-    let tasks = replicas.tasks().clone();
-    let answer = move || response(&request, version, &replicas, &image);
-    if !by_time {
-        return Staged::Ready(answer());
+    let (asked, image, version) = (replicas.clone(), image.clone(), context.version);
+    let answer = move || response(&request, version, &asked, &image);
+    if by_time {
+        Staged::blocking(replicas.tasks(), answer)
+    } else {
+        Staged::Ready(answer())
     }
-    Staged::later(async move {
-        // A panic in there has been logged; the client asks again.
-        tasks.blocking(answer).await.unwrap_or_default()
-    })
 }
 
 pub(super) const LATEST: i64 = -1;
@@ -79,20 +76,27 @@ fn response(
         .topics
         .iter()
         .filter(|topic| !topic.partitions.is_empty());
-    let topics = asked.map(|topic| {
-        let partitions = topic.partitions.iter().filter_map(|partition| {
-            let key = (&*topic.name, partition.partition_index);
-            let answer = match isolation {
-                None => Err(ErrorCode::UnknownServerError),
-                // Refused, and told once.
-                Some(_) if twice.contains(&key) && !seen.remove(&key) => return None,
-                Some(_) if twice.contains(&key) => Err(ErrorCode::InvalidRequest),
-                Some(isolation) => {
-                    find(&topic.name, partition, isolation, version, replicas, image)
-                }
-            };
-            Some(answer.unwrap_or_else(|code| refused(partition, code)))
-        });
+    answers(asked, |topic, partition| {
+        let key = (topic, partition.partition_index);
+        let answer = match isolation {
+            None => Err(ErrorCode::UnknownServerError),
+            // Refused, and told once.
+            Some(_) if twice.contains(&key) && !seen.remove(&key) => return None,
+            Some(_) if twice.contains(&key) => Err(ErrorCode::InvalidRequest),
+            Some(isolation) => find(topic, partition, isolation, version, replicas, image),
+        };
+        Some(answer.unwrap_or_else(|code| refused(partition, code)))
+    })
+}
+
+/// What `answer` gives for each partition, by topic; partitions for which that is nothing are left out.
+pub(super) fn answers<'a>(
+    topics: impl Iterator<Item = &'a ListOffsetsTopic>,
+    mut answer: impl FnMut(&'a str, &'a ListOffsetsPartition) -> Option<ListOffsetsPartitionResponse>,
+) -> ListOffsetsResponse {
+    let topics = topics.map(|topic| {
+        let partitions = topic.partitions.iter();
+        let partitions = partitions.filter_map(|asked| answer(&topic.name, asked));
         ListOffsetsTopicResponse {
             name: topic.name.clone(),
             partitions: partitions.collect(),

@@ -5,13 +5,11 @@
 //! above the high watermark. Other negative times are UNSUPPORTED_VERSION.
 
 use super::context::{RequestContext, Staged};
-use super::list_offsets::{EARLIEST, LATEST, refused};
+use super::list_offsets::{EARLIEST, LATEST, answers, refused};
 use crate::metadata::ImageHandle;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::list_offsets_request::ListOffsetsPartition;
-use crate::protocol::messages::list_offsets_response::{
-    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
-};
+use crate::protocol::messages::list_offsets_response::ListOffsetsPartitionResponse;
 use crate::protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use crate::replica::{Replicas, SegmentStart, StorageFailed};
 use crate::types::{Offset, Timestamp};
@@ -23,13 +21,10 @@ pub(super) fn handle(
     replicas: &Arc<Replicas>,
     image: &ImageHandle,
 ) -> Staged<ListOffsetsResponse> {
-    let (replicas, image, now) = (replicas.clone(), image.clone(), context.now);
-    let tasks = replicas.tasks().clone();
-    // The files are asked for their times, so it leaves the connection's thread.
-    Staged::later(async move {
-        let answered = tasks.blocking(move || response(&request, now, &replicas, &image));
-        // A panic in there has been logged; the client asks again.
-        answered.await.unwrap_or_default()
+    let (asked, image, now) = (replicas.clone(), image.clone(), context.now);
+    // The files are asked for their times.
+    Staged::blocking(replicas.tasks(), move || {
+        response(&request, now, &asked, &image)
     })
 }
 
@@ -40,21 +35,11 @@ fn response(
     image: &ImageHandle,
 ) -> ListOffsetsResponse {
     let of_consumer = request.replica_id == -1;
-    let topics = request.topics.iter().map(|topic| {
-        let partitions = topic.partitions.iter().map(|asked| {
-            find(&topic.name, asked, now, replicas, image)
-                .map(|found| answer(asked, found, of_consumer))
-                .unwrap_or_else(|code| refused(asked, code))
-        });
-        ListOffsetsTopicResponse {
-            name: topic.name.clone(),
-            partitions: partitions.collect(),
-        }
-    });
-    ListOffsetsResponse {
-        topics: topics.collect(),
-        ..ListOffsetsResponse::default()
-    }
+    answers(request.topics.iter(), |topic, asked| {
+        let found = find(topic, asked, now, replicas, image);
+        let answer = found.map(|found| answer(asked, found, of_consumer));
+        Some(answer.unwrap_or_else(|code| refused(asked, code)))
+    })
 }
 
 /// Offsets, and the partition's high watermark.

@@ -2,8 +2,8 @@
 //!
 //! [`ROWS`] is the table: what is here is served, in these versions, and mostly advertised; everything
 //! else closes the connection, as Kafka does. Versions that only Kafka before 4.0 had are served too where
-//! they cost no more than a schema (`codegen/old-versions.txt`), and advertised where a setting says so. To add an API: its schema, its file, its row, its arm in
-//! [`Api::dispatch`], and a compatibility scenario.
+//! they cost no more than a schema (`codegen/old-versions.txt`), and advertised where a setting says so. To
+//! add an API: its schema, its file, its row, its arm in [`Api::dispatch`], and a compatibility scenario.
 //!
 //! **Invariant:** only this folder turns our errors into Kafka's codes, and nothing below it knows
 //! that a connection exists.
