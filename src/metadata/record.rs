@@ -121,13 +121,16 @@ impl MetadataRecord {
     /// later levels can say is left out.
     pub fn encode(&self, level: i16) -> Result<Bytes, EncodeError> {
         let version = self.version_at(level);
+        let is_newest = version == self.version_at(i16::MAX);
         let mut out = BytesMut::new();
         writer::uvarint(&mut out, FRAME_VERSION);
         writer::uvarint(&mut out, self.kind());
         writer::uvarint(&mut out, version.unsigned_abs().into());
-        match self.without_later_fields(version) {
-            Some(earlier) => earlier.encode_body(&mut out, version)?,
-            None => self.encode_body(&mut out, version)?,
+        if is_newest {
+            self.encode_body(&mut out, version)?;
+        } else {
+            let earlier = self.without_later_fields(version);
+            earlier.encode_body(&mut out, version)?;
         }
         Ok(out.freeze())
     }
@@ -147,8 +150,8 @@ impl MetadataRecord {
         }
     }
 
-    /// The record without what came after `version`; `None` if it has only one version.
-    fn without_later_fields(&self, version: i16) -> Option<MetadataRecord> {
+    /// The record without what came after `version`.
+    fn without_later_fields(&self, version: i16) -> MetadataRecord {
         let mut earlier = self.clone();
         match &mut earlier {
             MetadataRecord::RegisterBroker(it) => {
@@ -169,9 +172,9 @@ impl MetadataRecord {
                 it.last_known_elr.take_if(|_| version < 2);
                 it.directories.take_if(|_| version < 1);
             }
-            _ => return None,
+            _ => {}
         }
-        Some(earlier)
+        earlier
     }
 }
 

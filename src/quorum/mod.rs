@@ -10,7 +10,9 @@ pub use single::SingleQuorum;
 use crate::config::MetadataLogConfig;
 use crate::log::LogConfig;
 use crate::metadata::{ApplyError, MetadataRecord};
+use crate::protocol::{EncodeError, Message};
 use crate::types::{LeaderEpoch, NodeId, Offset, Uuid};
+use bytes::BytesMut;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -42,6 +44,13 @@ pub fn log_config(config: &MetadataLogConfig) -> LogConfig {
         file_delete_delay_ms: config.file_delete_delay_ms,
         ..LogConfig::default()
     }
+}
+
+/// The value of a control record; all of them have one version.
+fn control_value(message: &impl Message) -> Result<BytesMut, EncodeError> {
+    let mut value = BytesMut::new();
+    message.encode(&mut value, 0)?;
+    Ok(value)
 }
 
 /// A quorum's leader, and how far each node has the log.

@@ -2,20 +2,18 @@
 
 use super::load::{self, LoadError, Loaded};
 use super::snapshot::{Contents, Retention, Snapshot, Voters};
-use super::{MetadataQuorum, QuorumError, QuorumStatus, VoterStatus};
+use super::{MetadataQuorum, QuorumError, QuorumStatus, VoterStatus, control_value};
 use crate::config::MetadataLogConfig;
 use crate::log::{Log, LogDirectory};
 use crate::metadata::{
     Delta, ImageHandle, METADATA_VERSION_NAME, MetadataListener, MetadataRecord,
 };
-use crate::protocol::Message;
 use crate::protocol::messages::LeaderChangeMessage;
 use crate::protocol::messages::leader_change_message::Voter;
 use crate::record::control::{self, ControlType};
 use crate::record::{BatchBuilder, BatchOptions, NewRecord};
 use crate::runtime::{self, Instant, Runtime, sleep_until};
 use crate::types::{LeaderEpoch, NodeId, Offset, Timestamp, Uuid};
-use bytes::BytesMut;
 use parking_lot::{Mutex, RwLock};
 use std::future::Future;
 use std::io;
@@ -173,10 +171,8 @@ impl Inner {
             granting_voters: vec![voter],
             ..LeaderChangeMessage::default()
         };
-        let mut value = BytesMut::new();
-        message
-            .encode(&mut value, 0)
-            .map_err(|error| QuorumError::Encode(error.to_string()))?;
+        let value =
+            control_value(&message).map_err(|error| QuorumError::Encode(error.to_string()))?;
         let now = self.runtime.clock.wall();
         let batch = control::raft(ControlType::LeaderChange, &value, self.epoch, now);
         let mut guard = self.log.lock();

@@ -4,17 +4,17 @@
 //! that begin it and name the voters, records, a control batch that ends it. It is written under another name,
 //! synced and renamed, so that one with its own name is whole.
 
+use super::control_value;
 use crate::log::Log;
 use crate::metadata::MetadataImage;
 use crate::protocol::messages::{SnapshotFooterRecord, SnapshotHeaderRecord};
-use crate::protocol::{EncodeError, Message};
 use crate::record::control::{self, ControlType};
 use crate::record::{
     BATCH_HEADER_LEN, BatchBuilder, BatchHeader, BatchOptions, NewRecord, ValidBatch,
 };
 use crate::runtime::{Disk, File, Open, Runtime, Sync, read_exact_at};
 use crate::types::{LeaderEpoch, Offset, Timestamp};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -190,7 +190,10 @@ impl Writer {
             version: 0,
             last_contained_log_timestamp: contents.newest.get(),
         };
-        self.control(ControlType::SnapshotHeader, &encoded(&header)?)?;
+        self.control(
+            ControlType::SnapshotHeader,
+            &control_value(&header).map_err(io::Error::other)?,
+        )?;
         for (kind, value) in contents.voters.records() {
             self.control(kind, value)?;
         }
@@ -216,7 +219,10 @@ impl Writer {
             self.append(batch.build()?)?;
         }
         let footer = SnapshotFooterRecord { version: 0 };
-        self.control(ControlType::SnapshotFooter, &encoded(&footer)?)
+        self.control(
+            ControlType::SnapshotFooter,
+            &control_value(&footer).map_err(io::Error::other)?,
+        )
     }
 
     fn control(&mut self, kind: ControlType, value: &[u8]) -> io::Result<()> {
@@ -232,11 +238,4 @@ impl Writer {
         self.next = batch.header().next_offset();
         Ok(())
     }
-}
-
-fn encoded(message: &impl Message) -> io::Result<BytesMut> {
-    let mut value = BytesMut::new();
-    let written: Result<(), EncodeError> = message.encode(&mut value, 0);
-    written.map_err(io::Error::other)?;
-    Ok(value)
 }
