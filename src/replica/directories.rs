@@ -65,8 +65,17 @@ pub enum MoveError {
 impl Replicas {
     /// Ids of the log directories that work.
     pub fn directory_ids(&self) -> Vec<Uuid> {
-        let online = self.logs().directories().iter().filter(|it| it.is_online());
-        online.map(|directory| directory.id()).collect()
+        self.online().map(|directory| directory.id()).collect()
+    }
+
+    fn online(&self) -> impl Iterator<Item = &Arc<LogDirectory>> {
+        let directories = self.logs().directories().iter();
+        directories.filter(|directory| directory.is_online())
+    }
+
+    /// Whether the log directory with this id works.
+    pub(super) fn has_online(&self, id: Uuid) -> bool {
+        self.online().any(|directory| directory.id() == id)
     }
 
     /// Has each log directory keep some space for the time when its disk is full. Blocks.
@@ -76,7 +85,7 @@ impl Replicas {
 
     /// Log directories of the configuration that do not work.
     pub fn offline_directory_count(&self) -> usize {
-        self.configured_directories().len() - self.directory_ids().len()
+        self.config().config.directories.log_dirs.len() - self.online().count()
     }
 
     /// Returns once something has changed in the log directories since the last time: one has failed, or
@@ -114,13 +123,10 @@ impl Replicas {
     /// Why the broker cannot go on, if it cannot: the metadata, or everything, is lost to it.
     pub fn fatal_failure(&self) -> Option<String> {
         let metadata = self.logs().metadata_directory();
-        if let Some(failure) = metadata.failure() {
-            let path = metadata.path().display();
-            return Some(format!(
-                "the log directory of the metadata, {path}, has failed: {failure}"
-            ));
-        }
-        None
+        let (path, failure) = (metadata.path().display(), metadata.failure()?);
+        Some(format!(
+            "the log directory of the metadata, {path}, has failed: {failure}"
+        ))
     }
 
     /// Every log directory of the configuration. Blocks.
@@ -163,9 +169,10 @@ impl Replicas {
     }
 
     fn online_at(&self, configured: &Path) -> Option<&LogDirectory> {
-        let mut directories = self.logs().directories().iter();
-        let found = directories.find(|directory| directory.path() == configured)?;
-        found.is_online().then_some(&**found)
+        let found = self
+            .online()
+            .find(|directory| directory.path() == configured);
+        found.map(|directory| &**directory)
     }
 
     /// Begins to move the partition to `directory`, an absolute path, in the background; one that lies

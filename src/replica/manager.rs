@@ -402,7 +402,7 @@ impl Replicas {
     /// Whether a partition without a log may begin with an empty one.
     fn may_be_empty(&self, assigned: Uuid, is_new: bool) -> bool {
         self.offline_directory_count() == 0
-            || self.directory_ids().contains(&assigned)
+            || self.has_online(assigned)
             || (is_new && assigned.is_zero())
     }
 

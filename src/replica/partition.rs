@@ -38,8 +38,7 @@ pub struct Partition {
     /// When the log was last known to be on the disk, by the wall clock.
     flushed_at: AtomicI64,
     /// Held for one sync, by whoever runs it. Others wait and mostly find that it has covered theirs: one
-    /// sync for many acknowledgements. Two at once would not do: each takes along what changed in the
-    /// directory since the last, and the later would acknowledge what the earlier has not finished.
+    /// sync for many acknowledgements.
     flushing: Mutex<()>,
     /// A sync in the background was asked for and has not begun: it will cover what is appended until then.
     flush_asked: AtomicBool,
@@ -393,8 +392,8 @@ impl Partition {
         }
     }
 
-    /// Brings the log to the disk, and shows what was held back until then. Blocks; a failure is final for
-    /// the directory.
+    /// Brings the log to the disk, and shows what was held back until then. Blocks; a sync that fails is final
+    /// for the directory.
     pub fn flush(&self) -> Result<(), StorageFailed> {
         let _flushing = self.flushing.lock();
         let flushed = self.sync();
@@ -442,8 +441,8 @@ impl Partition {
         });
     }
 
-    /// A sync that fails takes the directory offline. One that could not even begin, for want of file handles,
-    /// is tried again: whoever waits for it waits on.
+    /// A sync that fails takes the directory offline. One that could not even begin, for want of file handles
+    /// or of room, is tried again: whoever waits for it waits on.
     fn flush_later(self: Arc<Partition>) {
         let at = self.clock.monotonic() + FLUSH_RETRY;
         let tasks = self.tasks.clone();

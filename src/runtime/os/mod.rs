@@ -26,8 +26,8 @@ pub fn runtime() -> Runtime {
 }
 
 /// Lets the process open as many files as it may at most, as a Java machine does for Apache Kafka; shells and service
-/// managers mostly begin with 1024. Gives how many that is; `None` if there is no limit.
-pub fn raise_file_limit() -> io::Result<Option<u64>> {
+/// managers mostly begin with 1024.
+pub fn raise_file_limit() -> io::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(
         Resource::Nofile,
@@ -36,7 +36,7 @@ pub fn raise_file_limit() -> io::Result<Option<u64>> {
             ..limit
         },
     )?;
-    Ok(limit.maximum)
+    Ok(())
 }
 
 /// The operating system's clocks.
