@@ -82,7 +82,6 @@ pub(crate) fn build(contents: &Contents) -> Vec<u8> {
 
 fn records(contents: &Contents) -> Vec<u8> {
     let mut chance = contents.seed | 1;
-    let noise = value(&mut chance, contents);
     let mut out = Vec::with_capacity(contents.records * (contents.value_len + 16));
     let mut record = Vec::with_capacity(contents.value_len + 24);
     for nth in 0..contents.records {
@@ -98,11 +97,7 @@ fn records(contents: &Contents) -> Vec<u8> {
             varint(&mut record, -1);
         }
         varint(&mut record, signed_len(contents.value_len));
-        if contents.compression == Compression::None {
-            record.extend(&noise);
-        } else {
-            record.extend(value(&mut chance, contents));
-        }
+        record.extend(value(&mut chance, contents));
         varint(&mut record, 0); // no headers
         varint(&mut out, signed_len(record.len()));
         out.extend(&record);
@@ -110,7 +105,7 @@ fn records(contents: &Contents) -> Vec<u8> {
     out
 }
 
-/// Noise; for compression words of sixteen letters out of 64, which shrink to a third or less.
+/// Noise; for compression words of sixteen letters out of 64, which shrink to between a tenth and a third.
 fn value(chance: &mut u64, contents: &Contents) -> Vec<u8> {
     let mut value = Vec::with_capacity(contents.value_len + 16);
     while value.len() < contents.value_len {

@@ -110,9 +110,8 @@ fn read(
         .map(|id| (*id, starts[id]))
         .collect();
     let limits = FetchLimits {
-        wait_ms_max: 500,
-        bytes_min: 1,
         partition_bytes_max: options.partition_bytes,
+        ..FetchLimits::default()
     };
     let mut seen = Seen::default();
     let mut empty = 0;

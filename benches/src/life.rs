@@ -6,13 +6,14 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::batch::{self, Compression, Contents};
+use crate::batch::{self, Contents};
 use crate::client::{Client, partition_ids};
-use crate::process::{Broker, cpu_seconds, memory_mib, round};
+use crate::process::{Broker, core_percent, memory_mib, round};
 use crate::produce;
 use crate::wire::Fail;
 
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Apache Kafka reads all of its log again after a kill: minutes when there is much of it.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 #[derive(clap::Args, Clone)]
 pub(crate) struct Options {
@@ -121,22 +122,11 @@ pub(crate) fn recover(options: &RecoverOptions) -> Result<serde_json::Value, Fai
         client.ensure_topic("bench", options.partitions, &[])?;
         produce::send(
             &produce::Options {
-                bootstrap: local(port),
-                pid: None,
-                topic: "bench".to_owned(),
                 partitions: options.partitions,
-                partitions_per_request: 1,
                 connections: 2,
-                threads: 1,
-                topic_configs: Vec::new(),
-                record_size: 1024,
-                batch_records: 60,
-                compression: Compression::None,
-                keys: false,
                 records: options.bytes / 1024,
                 acks: -1,
-                depth: 4,
-                rate: 0,
+                ..produce::Options::new(local(port))
             },
             Instant::now(),
         )?;
@@ -173,13 +163,10 @@ pub(crate) fn recover(options: &RecoverOptions) -> Result<serde_json::Value, Fai
 
 /// Share of one core and memory over some seconds.
 pub(crate) fn idle(options: &IdleOptions) -> serde_json::Value {
-    let before = cpu_seconds(options.pid);
-    let begin = Instant::now();
-    std::thread::sleep(Duration::from_secs(options.seconds));
-    let used = cpu_seconds(options.pid) - before;
+    let time = Duration::from_secs(options.seconds);
     serde_json::json!({
         "mode": "idle",
-        "core_percent": round(used / begin.elapsed().as_secs_f64() * 100.0),
+        "core_percent": core_percent(options.pid, time),
         "rss_mib": round(memory_mib(options.pid, "VmRSS")),
         "hwm_mib": round(memory_mib(options.pid, "VmHWM")),
     })

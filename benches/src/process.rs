@@ -22,6 +22,14 @@ pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     tree(pid).iter().filter_map(clock).sum()
 }
 
+/// The share of one core, in percent, that a process and its children use during the next `time`.
+pub(crate) fn core_percent(pid: u32, time: Duration) -> f64 {
+    let before = cpu_seconds(pid);
+    let begin = Instant::now();
+    std::thread::sleep(time);
+    round((cpu_seconds(pid) - before) / begin.elapsed().as_secs_f64() * 100.0)
+}
+
 /// A memory figure of /proc/PID/status ("VmRSS", "VmHWM") in MiB, children included.
 pub(crate) fn memory_mib(pid: u32, key: &str) -> f64 {
     let mut kib = 0_u32;

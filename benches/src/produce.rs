@@ -11,6 +11,7 @@ use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use clap::{Args, FromArgMatches};
 use rustix::event::{Timespec, epoll};
 
 use crate::batch::{self, Compression, Contents};
@@ -19,7 +20,7 @@ use crate::histogram::Histogram;
 use crate::process::{Meter, Work, round};
 use crate::wire::{self, Fail, HEAD_LEN};
 
-#[derive(clap::Args, Clone)]
+#[derive(Args, Clone)]
 pub(crate) struct Options {
     #[arg(long, default_value = "127.0.0.1:9092")]
     pub(crate) bootstrap: SocketAddr,
@@ -63,6 +64,16 @@ pub(crate) struct Options {
     /// Records a second; 0 = as fast as answers come
     #[arg(long, default_value_t = 0)]
     pub(crate) rate: u64,
+}
+
+impl Options {
+    /// What the command line means that names only the broker.
+    pub(crate) fn new(bootstrap: SocketAddr) -> Options {
+        let command = Options::augment_args(clap::Command::new("produce"));
+        let address = bootstrap.to_string();
+        let given = command.get_matches_from(["produce", "--bootstrap", &address]);
+        Options::from_arg_matches(&given).expect("every option has a default or may be left out")
+    }
 }
 
 /// The seed of every batch's contents; `consume --verify-contents` builds the same batch again.

@@ -48,11 +48,7 @@ fn follow(
     end: i64,
     start: Instant,
 ) -> Result<Histogram, Fail> {
-    let limits = FetchLimits {
-        wait_ms_max: 500,
-        bytes_min: 1,
-        partition_bytes_max: 1_048_576,
-    };
+    let limits = FetchLimits::default();
     let mut arrivals = Histogram::new();
     let mut next = first;
     while next < end {

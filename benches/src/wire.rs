@@ -191,6 +191,17 @@ pub(crate) struct FetchLimits {
     pub(crate) partition_bytes_max: i32,
 }
 
+impl Default for FetchLimits {
+    /// Kafka's consumers ask so.
+    fn default() -> FetchLimits {
+        FetchLimits {
+            wait_ms_max: 500,
+            bytes_min: 1,
+            partition_bytes_max: 1_048_576,
+        }
+    }
+}
+
 /// Fetch v11 outside a session. `positions`: (partition, next offset).
 pub(crate) fn fetch(topic: &str, positions: &[(i32, i64)], limits: FetchLimits) -> Vec<u8> {
     let mut out = Writer::request(FETCH, 11);

@@ -7,14 +7,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Bench, rdkafka};
-use crate::batch::Compression;
 use crate::client::{Client, Setting};
 use crate::life::{self, Scratch, local};
-use crate::process::{Broker, cpu_seconds, memory_mib, round};
+use crate::process::{Broker, core_percent, cpu_seconds, memory_mib, round};
 use crate::wire::{self, Fail, FetchLimits};
 use crate::{consume, produce, tail};
 
 pub(super) type Figures = BTreeMap<&'static str, f64>;
+
+/// What a broker still has to do after its start, or when clients have come, is not idling.
+const SETTLING: Duration = Duration::from_secs(3);
+const IDLE_TIME: Duration = Duration::from_secs(10);
 
 pub(super) fn start(bench: &Bench<'_>) -> Result<Figures, Fail> {
     let found = life::start(&bench.life())?;
@@ -26,12 +29,9 @@ pub(super) fn start(bench: &Bench<'_>) -> Result<Figures, Fail> {
 
 pub(super) fn idle(bench: &Bench<'_>) -> Result<Figures, Fail> {
     let (_scratch, broker) = bench.broker()?;
-    std::thread::sleep(Duration::from_secs(3));
-    let before = cpu_seconds(broker.pid());
-    std::thread::sleep(Duration::from_secs(10));
-    let used = cpu_seconds(broker.pid()) - before;
+    thread::sleep(SETTLING);
     Ok(Figures::from([
-        ("% of a core", round(used * 10.0)),
+        ("% of a core", core_percent(broker.pid(), IDLE_TIME)),
         ("resident MiB", round(memory_mib(broker.pid(), "VmRSS"))),
     ]))
 }
@@ -73,32 +73,26 @@ pub(super) fn idle_consumers(bench: &Bench<'_>) -> Result<Figures, Fail> {
     let (_scratch, broker) = bench.broker()?;
     Client::connect(local(bench.port))?.ensure_topic("bench", 1, &[])?;
     let address = local(bench.port);
-    let end = Instant::now() + Duration::from_secs(13);
+    let end = Instant::now() + SETTLING + IDLE_TIME;
     thread::scope(|scope| {
         let consumers: Vec<_> = (0..CONSUMERS)
             .map(|_| {
                 scope.spawn(move || {
-                    let limits = FetchLimits {
-                        wait_ms_max: 500,
-                        bytes_min: 1,
-                        partition_bytes_max: 1_048_576,
-                    };
                     let mut client = Client::connect(address)?;
                     while Instant::now() < end {
-                        client.call(wire::fetch("bench", &[(0, 0)], limits))?;
+                        let waiting = wire::fetch("bench", &[(0, 0)], FetchLimits::default());
+                        client.call(waiting)?;
                     }
                     Ok::<(), Fail>(())
                 })
             })
             .collect();
-        thread::sleep(Duration::from_secs(2));
-        let before = cpu_seconds(broker.pid());
-        thread::sleep(Duration::from_secs(10));
-        let used = cpu_seconds(broker.pid()) - before;
+        thread::sleep(SETTLING);
+        let used = core_percent(broker.pid(), IDLE_TIME);
         for consumer in consumers {
             consumer.join().map_err(|_| "a consumer panicked")??;
         }
-        Ok(Figures::from([("% of a core", round(used * 10.0))]))
+        Ok(Figures::from([("% of a core", used)]))
     })
 }
 
@@ -167,21 +161,27 @@ pub(super) fn compacting(bench: &Bench<'_>) -> Result<Figures, Fail> {
     dirty.topic_configs = vec![
         setting("cleanup.policy", "compact"),
         setting("segment.bytes", "104857600"),
+        // Not before the steady load is on its way.
+        setting("min.compaction.lag.ms", "6000"),
+        // What was compacted is gone at once, which shows that it was.
+        setting("file.delete.delay.ms", "0"),
     ];
     let mut steady = bench.load(&broker);
     steady.rate = 20_000;
-    steady.records = 400_000;
+    steady.records = 200_000;
     let before = number(&produce::run(&steady)?["from_planned_p99_us"]);
     produce::run(&dirty)?;
     let filled = size(&scratch.data())?;
+    steady.records = 500_000;
     let meanwhile = number(&produce::run(&steady)?["from_planned_p99_us"]);
-    // What the steady load itself has written meanwhile is 0.4 GB.
+    // What the steady load itself has written meanwhile is 0.5 GB.
     if size(&scratch.data())? > filled {
         return Err("void: nothing was compacted".to_owned());
     }
     Ok(Figures::from([
         ("p99 µs before", before),
         ("p99 µs meanwhile", meanwhile),
+        ("meanwhile ÷ before", round(meanwhile / before)),
     ]))
 }
 
@@ -243,22 +243,9 @@ impl Bench<'_> {
 
     fn load(&self, broker: &Broker) -> produce::Options {
         produce::Options {
-            bootstrap: local(self.port),
             pid: Some(broker.pid()),
-            topic: "bench".to_owned(),
-            partitions: 1,
-            topic_configs: Vec::new(),
-            partitions_per_request: 1,
-            connections: 1,
-            threads: 1,
-            record_size: 1024,
-            batch_records: 60,
-            compression: Compression::None,
-            keys: false,
             records: 1_500_000,
-            acks: 1,
-            depth: 5,
-            rate: 0,
+            ..produce::Options::new(local(self.port))
         }
     }
 
