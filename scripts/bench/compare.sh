@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # compare.sh [options of `ottla-bench compare`]: Ottla beside Apache Kafka, and the table in
 # docs/performance.md. Builds what it needs under target/bench. Needs a JDK and Maven for Kafka,
-# gcc and make for librdkafka's load program. Without options it takes about 45 minutes.
+# gcc and make for librdkafka's load program. Without options, three rounds of every workload, it takes
+# about an hour and a half on two cores after the builds; `--rounds 1` takes about half an hour. The table
+# and target/bench/figures.json are written after each workload, so a run that is ended keeps what it has.
+# `recover-10g` needs 12 GB of disk for a while.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cargo build --release -p ottla -p ottla-bench

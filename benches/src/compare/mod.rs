@@ -8,12 +8,13 @@ mod rdkafka;
 mod table;
 mod workloads;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use crate::life::{self, Scratch};
 use crate::process::{Broker, round};
 use crate::wire::Fail;
+use measures::Figures;
 use table::Results;
 use workloads::{WORKLOADS, Workload};
 
@@ -33,6 +34,9 @@ pub(crate) struct Options {
     binary: Option<String>,
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// After so many minutes no further workload begins
+    #[arg(long)]
+    minutes: Option<u64>,
     /// Which workloads; all that the given clients allow when left out
     #[arg(long, value_delimiter = ',')]
     workloads: Vec<String>,
@@ -50,7 +54,7 @@ pub(crate) struct Options {
     port: u16,
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     scratch: PathBuf,
-    /// All single figures, as JSON
+    /// All single figures, as JSON; written after each workload
     #[arg(long)]
     out: Option<PathBuf>,
     /// A Markdown file whose part between the `figures` marks is replaced by the table
@@ -74,29 +78,23 @@ pub(crate) struct Bench<'a> {
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), Fail> {
-    let mut entries = Vec::new();
-    for (nth, broker) in options
-        .brokers
-        .iter()
-        .chain(&options.produce_only)
-        .enumerate()
-    {
-        let (name, command) = (broker.split_once('=')).ok_or("a broker is NAME=COMMAND")?;
-        let warm_up = if nth == 0 {
-            options.reference_warm_up
-        } else {
-            options.warm_up
-        };
-        entries.push(Entry {
-            name: name.to_owned(),
-            command: command.to_owned(),
-            warm_up,
-            produce_only: nth >= options.brokers.len(),
-        });
-    }
+    let entries = entries(options)?;
+    let workloads = chosen(options)?;
     let mut results = Results::new(entries.iter().map(|entry| entry.name.clone()).collect());
+    if let Some(binary) = &options.binary {
+        let (name, file) = binary.split_once('=').ok_or("--binary wants NAME=FILE")?;
+        results.add("size", name, size_of(file)?);
+    }
+    let begin = Instant::now();
     let mut port = options.port;
-    for workload in chosen(options)? {
+    for workload in workloads {
+        if options
+            .minutes
+            .is_some_and(|max| begin.elapsed() >= Duration::from_secs(60 * max))
+        {
+            eprintln!("!! {}: no time is left for it", workload.name);
+            continue;
+        }
         for nth in 0..options.rounds {
             let able = |entry: &&Entry| workload.only_produces || !entry.produce_only;
             let mut order: Vec<&Entry> = entries.iter().filter(able).collect();
@@ -110,33 +108,67 @@ pub(crate) fn run(options: &Options) -> Result<(), Fail> {
                     entry,
                     port,
                 };
+                let started = begin.elapsed();
                 match bench.measure(workload) {
                     Ok(figures) => results.add(workload.name, &entry.name, figures),
                     Err(reason) => eprintln!("!! {} {}: {reason}", workload.name, entry.name),
                 }
+                eprintln!(
+                    "{} {} {}, {:.1?}",
+                    clock(begin.elapsed()),
+                    workload.name,
+                    entry.name,
+                    begin.elapsed() - started
+                );
             }
         }
         print!("{}", results.lines(workload));
+        // After each one: a run that somebody ends keeps what it has.
+        save(options, &results)?;
     }
-    if let Some(binary) = &options.binary {
-        let (name, file) = binary.split_once('=').ok_or("--binary wants NAME=FILE")?;
-        let len = std::fs::metadata(file)
-            .map_err(|error| format!("{file}: {error}"))?
-            .len();
-        #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-        results.add(
-            "size",
-            name,
-            BTreeMap::from([("MB", round(len as f64 / 1e6))]),
-        );
-    }
+    Ok(())
+}
+
+fn entries(options: &Options) -> Result<Vec<Entry>, Fail> {
+    let commands = options.brokers.iter().chain(&options.produce_only);
+    let entry = |(nth, broker): (usize, &String)| {
+        let (name, command) = (broker.split_once('=')).ok_or("a broker is NAME=COMMAND")?;
+        Ok(Entry {
+            name: name.to_owned(),
+            command: command.to_owned(),
+            warm_up: if nth == 0 {
+                options.reference_warm_up
+            } else {
+                options.warm_up
+            },
+            produce_only: nth >= options.brokers.len(),
+        })
+    };
+    commands.enumerate().map(entry).collect()
+}
+
+/// The figures of workload `size`.
+fn size_of(file: &str) -> Result<Figures, Fail> {
+    let found = std::fs::metadata(file).map_err(|error| format!("{file}: {error}"))?;
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let megabytes = found.len() as f64 / 1e6;
+    Ok(Figures::from([("MB", round(megabytes))]))
+}
+
+fn save(options: &Options, results: &Results) -> Result<(), Fail> {
     if let Some(out) = &options.out {
-        std::fs::write(out, results.json().to_string()).map_err(|error| error.to_string())?;
+        std::fs::write(out, results.json().to_string())
+            .map_err(|error| format!("{}: {error}", out.display()))?;
     }
     if let Some(document) = &options.document {
         table::replace(document, &results.markdown(options.rounds))?;
     }
     Ok(())
+}
+
+/// Minutes and seconds.
+fn clock(time: Duration) -> String {
+    format!("{:02}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
 }
 
 fn chosen(options: &Options) -> Result<Vec<&'static Workload>, Fail> {
@@ -155,7 +187,7 @@ fn chosen(options: &Options) -> Result<Vec<&'static Workload>, Fail> {
 }
 
 impl Bench<'_> {
-    fn measure(&self, workload: &Workload) -> Result<BTreeMap<&'static str, f64>, Fail> {
+    fn measure(&self, workload: &Workload) -> Result<Figures, Fail> {
         touch(self.options.touch_mib);
         (workload.run)(self)
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
+use super::measures::Figures;
 use super::workloads::{WORKLOADS, Workload};
 use crate::wire::Fail;
 
@@ -24,12 +25,7 @@ impl Results {
         }
     }
 
-    pub(super) fn add(
-        &mut self,
-        workload: &str,
-        broker: &str,
-        figures: BTreeMap<&'static str, f64>,
-    ) {
+    pub(super) fn add(&mut self, workload: &str, broker: &str, figures: Figures) {
         for (figure, value) in figures {
             let key = (workload.to_owned(), figure.to_owned(), broker.to_owned());
             self.values.entry(key).or_default().push(value);
@@ -71,10 +67,11 @@ impl Results {
 
     /// The table of the documentation: the reference, the others, their ratios, the target.
     pub(super) fn markdown(&self, rounds: usize) -> String {
-        let mut out = format!(
-            "{}, medians of {rounds} rounds [lowest … highest].\n\n",
-            machine()
-        );
+        let values = match rounds {
+            1 => "one run of each".to_owned(),
+            _ => format!("medians of {rounds} runs of each [lowest … highest]"),
+        };
+        let mut out = format!("{}, {values}.\n\n", machine());
         out += "| workload | what is measured | figure |";
         for (nth, broker) in self.brokers.iter().enumerate() {
             let _ = write!(out, " {broker} |");
