@@ -7,8 +7,6 @@ use flate2::write::GzEncoder;
 use crate::wire::Fail;
 
 const HEADER_LEN: usize = 61;
-/// Base offset, length and leader epoch: what a broker may stamp without touching the CRC.
-const STAMPED_LEN: usize = 16;
 const CRC_END: usize = 21;
 
 /// How a batch is compressed.
@@ -179,9 +177,10 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Apart from the stamped head, these are the bytes that were sent.
-    pub(crate) fn check_equals(&self, sent: &[u8]) -> Result<(), Fail> {
-        if self.bytes[STAMPED_LEN..] == sent[STAMPED_LEN..] {
+    /// The records are those of `sent`. Headers differ: brokers stamp some fields, and `sent` may be the
+    /// same batch built at another time.
+    pub(crate) fn check_records(&self, sent: &[u8]) -> Result<(), Fail> {
+        if self.bytes[HEADER_LEN..] == sent[HEADER_LEN..] {
             return Ok(());
         }
         Err(format!(
@@ -233,6 +232,17 @@ mod tests {
                 .next()
                 .is_some_and(|batch| batch.check_crc().is_err())
         );
+    }
+
+    #[test]
+    fn records_are_compared_without_the_time_in_the_header() {
+        let sent = build(&Contents::plain(3, 100, 7));
+        let mut later = sent.clone();
+        later[27..43].copy_from_slice(&[1; 16]);
+        let check = |came: &[u8]| split(came).all(|batch| batch.check_records(&sent).is_ok());
+        assert!(check(&later));
+        later[100] ^= 1;
+        assert!(!check(&later));
     }
 
     #[test]

@@ -133,7 +133,7 @@ fn read(
                 if options.verify_every > 0 && seen.batches.is_multiple_of(options.verify_every) {
                     batch.check_crc()?;
                     if let Some(sent) = contents {
-                        batch.check_equals(sent)?;
+                        batch.check_records(sent)?;
                     }
                 }
                 seen.batches += 1;
