@@ -1,12 +1,13 @@
 //! The requests that are counted.
 
+use crate::frames::{frame, response};
 use crate::socket::{Answered, Script};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
+use ottla::protocol::Text;
 use ottla::protocol::messages::{
-    CreateTopicsRequest, FetchRequest, ProduceRequest, ProduceResponse, RequestHeader,
+    CreateTopicsRequest, FetchRequest, ProduceRequest, ProduceResponse,
     create_topics_request as create, fetch_request as fetch, produce_request as produce,
 };
-use ottla::protocol::{ApiKey, Message, Reader, Text};
 use ottla::record::{BatchBuilder, BatchOptions, NewRecord};
 use ottla::types::Timestamp;
 use std::error::Error;
@@ -55,19 +56,19 @@ impl Loop {
 
     /// Everything that the client sends.
     pub(crate) fn script(self, times: u64) -> Result<Script, Box<dyn Error>> {
-        let mut before = vec![create_topic(self.partitions())?];
+        let mut before = vec![create_topic(self.partitions())];
         let request = match self {
-            Loop::Produce1k => produce(1, &batch(1, 1024)?)?,
-            Loop::Produce16k => produce(1, &batch(16, 1024)?)?,
-            Loop::Produce100Partitions => produce(100, &batch(1, 100)?)?,
+            Loop::Produce1k => produce(1, &batch(1, 1024)?),
+            Loop::Produce16k => produce(1, &batch(16, 1024)?),
+            Loop::Produce100Partitions => produce(100, &batch(1, 100)?),
             Loop::Fetch1m => {
-                let filling = produce(1, &batch(60, 1024)?)?;
+                let filling = produce(1, &batch(60, 1024)?);
                 before.extend(std::iter::repeat_n(filling, 20));
-                fetch(1, 1024 * 1024)?
+                fetch(1, 1024 * 1024)
             }
             Loop::Fetch100Partitions => {
-                before.push(produce(100, &batch(1, 100)?)?);
-                fetch(100, 1024)?
+                before.push(produce(100, &batch(1, 100)?));
+                fetch(100, 1024)
             }
         };
         Ok(Script {
@@ -81,7 +82,8 @@ impl Loop {
     pub(crate) fn check(self, answered: &Answered) -> Result<(), Box<dyn Error>> {
         let right = match self {
             Loop::Produce1k | Loop::Produce16k | Loop::Produce100Partitions => {
-                let response: ProduceResponse = answer(answered, PRODUCE_VERSION, 1)?;
+                let frame = answered.bytes.clone().freeze().slice(4..);
+                let response: ProduceResponse = response(frame, PRODUCE_VERSION, 1);
                 let mut partitions = response
                     .responses
                     .iter()
@@ -101,35 +103,7 @@ impl Loop {
     }
 }
 
-/// Reads an answer behind its length and header.
-fn answer<R: Message>(
-    answered: &Answered,
-    version: i16,
-    header: usize,
-) -> Result<R, Box<dyn Error>> {
-    let mut reader = Reader::new(answered.bytes.clone().freeze().slice(4 + 4 + header..));
-    Ok(R::decode(&mut reader, version)?)
-}
-
-/// A request with its header and length, ready to send.
-fn frame<Q: Message>(request: &Q, version: i16) -> Result<Bytes, Box<dyn Error>> {
-    let key = Q::API_KEY.and_then(ApiKey::from_code).ok_or("a request")?;
-    let header = RequestHeader {
-        request_api_key: key as i16,
-        request_api_version: version,
-        correlation_id: 1,
-        client_id: Some(Text::from("counting")),
-    };
-    let mut body = BytesMut::new();
-    header.encode(&mut body, key.request_header_version(version))?;
-    request.encode(&mut body, version)?;
-    let mut framed = BytesMut::with_capacity(4 + body.len());
-    framed.put_u32(u32::try_from(body.len())?);
-    framed.extend_from_slice(&body);
-    Ok(framed.freeze())
-}
-
-fn create_topic(partitions: i32) -> Result<Bytes, Box<dyn Error>> {
+fn create_topic(partitions: i32) -> Bytes {
     let request = CreateTopicsRequest {
         topics: vec![create::CreatableTopic {
             name: Text::from(TOPIC),
@@ -140,7 +114,7 @@ fn create_topic(partitions: i32) -> Result<Bytes, Box<dyn Error>> {
         timeout_ms: 30_000,
         validate_only: false,
     };
-    frame(&request, CREATE_VERSION)
+    frame(&request, CREATE_VERSION, 1)
 }
 
 fn batch(records: usize, value_len: usize) -> Result<Bytes, Box<dyn Error>> {
@@ -156,7 +130,7 @@ fn batch(records: usize, value_len: usize) -> Result<Bytes, Box<dyn Error>> {
     Ok(batch.build()?.to_bytes())
 }
 
-fn produce(partitions: i32, batch: &Bytes) -> Result<Bytes, Box<dyn Error>> {
+fn produce(partitions: i32, batch: &Bytes) -> Bytes {
     let request = ProduceRequest {
         acks: 1,
         timeout_ms: 30_000,
@@ -172,10 +146,10 @@ fn produce(partitions: i32, batch: &Bytes) -> Result<Bytes, Box<dyn Error>> {
         }],
         ..Default::default()
     };
-    frame(&request, PRODUCE_VERSION)
+    frame(&request, PRODUCE_VERSION, 1)
 }
 
-fn fetch(partitions: i32, partition_max_bytes: i32) -> Result<Bytes, Box<dyn Error>> {
+fn fetch(partitions: i32, partition_max_bytes: i32) -> Bytes {
     let request = FetchRequest {
         min_bytes: 1,
         topics: vec![fetch::FetchTopic {
@@ -191,5 +165,5 @@ fn fetch(partitions: i32, partition_max_bytes: i32) -> Result<Bytes, Box<dyn Err
         }],
         ..Default::default()
     };
-    frame(&request, FETCH_VERSION)
+    frame(&request, FETCH_VERSION, 1)
 }

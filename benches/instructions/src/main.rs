@@ -7,6 +7,14 @@
 //! compared with `benches/instructions/counts.txt`; `UPDATE=1` writes that file.
 
 mod callgrind;
+/// As the tests of the whole broker write requests and read answers.
+#[path = "../../../tests/common/frames.rs"]
+#[expect(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "the tests use more of it, and panic at what they did not expect"
+)]
+mod frames;
 mod loops;
 mod socket;
 
