@@ -36,7 +36,7 @@ fn a_full_segment_is_closed_before_the_batch_that_does_not_fit() {
     let mut bed = Bed::small();
     bed.fill(60, 2);
     let files = bed.files();
-    let logs: Vec<&String> = files.iter().filter(|name| name.ends_with(".log")).collect();
+    let logs = bed.named(".log");
     assert!(logs.len() > 3, "{files:?}");
     for log in &logs {
         assert!(len_of(&bed.dir().join(log)) <= 1_000);
@@ -143,6 +143,12 @@ fn a_sync_that_began_before_a_cut_proves_nothing() {
     assert_eq!(bed.log.recovery_point(), Offset(0));
 }
 
+/// All batches of a log, as a follower fetches them.
+fn bytes_from(leader: &Bed) -> Bytes {
+    let batches = leader.batches(0).into_iter().map(Batch::into_bytes);
+    batches.collect::<Vec<_>>().concat().into()
+}
+
 #[test]
 fn a_follower_keeps_the_stamps_and_leaves_out_later_epochs() {
     let mut leader = Bed::small();
@@ -151,11 +157,7 @@ fn a_follower_keeps_the_stamps_and_leaves_out_later_epochs() {
         .log
         .append_as_leader(plain(1, NOW), LeaderEpoch(7), NOW)
         .unwrap();
-    let mut bytes = bytes::BytesMut::new();
-    for batch in leader.batches(0) {
-        bytes.extend_from_slice(batch.bytes());
-    }
-    let bytes = bytes.freeze();
+    let bytes = bytes_from(&leader);
     let mut follower = Bed::small();
     let appended = follower
         .log
@@ -168,10 +170,7 @@ fn a_follower_keeps_the_stamps_and_leaves_out_later_epochs() {
             .append_as_follower(&bytes.slice(bytes.len() - 70..), LeaderEpoch(7), NOW);
     assert!(appended.is_err(), "no batch begins there");
     let last = leader.batches(6).remove(0).into_bytes();
-    follower
-        .log
-        .append_as_follower(&last, LeaderEpoch(7), NOW)
-        .unwrap();
+    follower.follow(&last);
     assert_eq!(follower.values(0), leader.values(0));
     assert_eq!(follower.log.view().epochs(), leader.log.view().epochs());
     assert!(matches!(
@@ -313,13 +312,9 @@ fn segments_are_closed_by_age_at_times_of_their_own() {
     for at in 0..20_000 {
         bed.append(plain(1, NOW.plus_ms(at)));
     }
-    let mut names = bed.files();
-    names.retain(|name| name.ends_with(".log"));
-    let bases: Vec<i64> = names
-        .iter()
-        .map(|name| name.trim_end_matches(".log").parse().unwrap())
+    let mut ages: Vec<i64> = (bed.bases().windows(2))
+        .map(|pair| pair[1] - pair[0])
         .collect();
-    let mut ages: Vec<i64> = bases.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(
         ages.iter().all(|age| (401..=1_001).contains(age)),
         "{ages:?}"
@@ -347,14 +342,8 @@ fn batches_of_several_producers_may_come_at_once_from_a_leader_and_twice() {
     leader.append(produced(1, 0, 0, 2));
     leader.append(transactional(2, 0, 0, 1));
     leader.append(marker(2, 0, TransactionResult::Abort, 0));
-    let bytes: Vec<u8> = (leader.batches(0).iter())
-        .flat_map(|batch| batch.bytes().to_vec())
-        .collect();
     let mut follower = Bed::small();
-    (follower
-        .log
-        .append_as_follower(&bytes.into(), LeaderEpoch(0), NOW))
-    .unwrap();
+    follower.follow(&bytes_from(&leader));
     let known = |bed: &Bed| {
         let mut known = bed.log.active_producers();
         known.sort_by_key(|producer| producer.id);
@@ -369,10 +358,7 @@ fn batches_of_several_producers_may_come_at_once_from_a_leader_and_twice() {
     // The same sequence numbers again, at later offsets: the leader has judged them.
     let mut again = produced(1, 0, 0, 2);
     again.stamp(Offset(4), LeaderEpoch(0));
-    (follower
-        .log
-        .append_as_follower(&again.to_bytes(), LeaderEpoch(0), NOW))
-    .unwrap();
+    follower.follow(&again.to_bytes());
     assert_eq!(follower.log.log_end(), Offset(6));
 }
 
@@ -382,10 +368,7 @@ fn a_follower_finds_its_records_by_time() {
     leader.fill(60, 1);
     let mut follower = Bed::small();
     for batch in leader.batches(0) {
-        (follower
-            .log
-            .append_as_follower(&batch.into_bytes(), LeaderEpoch(0), NOW))
-        .unwrap();
+        follower.follow(&batch.into_bytes());
     }
     for at in 0..60 {
         let view = follower.log.view();

@@ -3,12 +3,6 @@
 use super::*;
 use crate::record::control::TransactionResult;
 
-fn file(bed: &Bed, suffix: &str) -> String {
-    let mut names = bed.files();
-    names.retain(|name| name.ends_with(suffix));
-    names.remove(0)
-}
-
 #[test]
 fn an_offset_index_that_points_beyond_the_file_hides_no_records() {
     // A position beyond the end was taken for a gap that compaction had left: readers went on with the
@@ -16,7 +10,7 @@ fn an_offset_index_that_points_beyond_the_file_hides_no_records() {
     let mut bed = Bed::small();
     bed.fill(60, 2);
     bed.log.close().unwrap();
-    let index = file(&bed, ".index");
+    let index = bed.named(".index").remove(0);
     bed.flip(&index, 4);
     let bed = bed.reopen(Shutdown::Clean, 0);
     assert_eq!(
@@ -38,7 +32,7 @@ fn a_time_index_that_lies_about_the_largest_time_deletes_nothing_too_early() {
     bed.log.advance_high_watermark(Offset(120));
     bed.log.close().unwrap();
     bed.config.retention_ms = 1_000;
-    let index = file(&bed, ".timeindex");
+    let index = bed.named(".timeindex").remove(0);
     // In the entry's timestamp: twelve days too old.
     let last = len_of(&bed.dir().join(&index)) - 12;
     bed.flip(&index, last + 4);
@@ -61,7 +55,7 @@ fn a_transaction_index_with_an_entry_that_cannot_be_is_built_again() {
     bed.log.close().unwrap();
     let all = |bed: &Bed| bed.log.view().aborted_entries(Offset(0), Offset(6));
     let before = all(&bed).unwrap();
-    let index = file(&bed, ".txnindex");
+    let index = bed.named(".txnindex").remove(0);
     for position in [0, 10, 18] {
         bed.flip(&index, position);
         bed = bed.reopen(Shutdown::Clean, 0);

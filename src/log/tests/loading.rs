@@ -5,15 +5,9 @@ use crate::record::control::TransactionResult;
 use crate::record::{Codec, Compression};
 use crate::runtime::os;
 
-fn named(bed: &Bed, suffix: &str) -> Vec<String> {
-    let mut names = bed.files();
-    names.retain(|name| name.ends_with(suffix));
-    names
-}
-
 fn remove(bed: &Bed, suffixes: &[&str]) {
     for suffix in suffixes {
-        for name in named(bed, suffix) {
+        for name in bed.named(suffix) {
             std::fs::remove_file(bed.dir().join(name)).unwrap();
         }
     }
@@ -21,12 +15,7 @@ fn remove(bed: &Bed, suffixes: &[&str]) {
 
 fn snapshots(bed: &Bed) -> Vec<i64> {
     let offset_of = |name: &String| name.trim_end_matches(".snapshot").parse().unwrap();
-    named(bed, ".snapshot").iter().map(offset_of).collect()
-}
-
-fn bases(bed: &Bed) -> Vec<i64> {
-    let offset_of = |name: &String| name.trim_end_matches(".log").parse().unwrap();
-    named(bed, ".log").iter().map(offset_of).collect()
+    bed.named(".snapshot").iter().map(offset_of).collect()
 }
 
 /// A batch at `base`, as a leader of `epoch` stamped it.
@@ -40,11 +29,6 @@ fn stamped_at(base: i64, epoch: i32, codec: Codec, count: i64) -> Bytes {
     batch.to_bytes()
 }
 
-fn follow(bed: &mut Bed, bytes: &Bytes) {
-    let epoch = LeaderEpoch(i32::MAX);
-    bed.log.append_as_follower(bytes, epoch, NOW).unwrap();
-}
-
 #[test]
 fn after_a_crash_every_checked_segment_leaves_a_snapshot_of_the_producers() {
     let mut bed = Bed::small();
@@ -52,7 +36,7 @@ fn after_a_crash_every_checked_segment_leaves_a_snapshot_of_the_producers() {
     bed.fill(60, 2);
     remove(&bed, &[".snapshot"]);
     let bed = bed.reopen(Shutdown::Unclean, 0);
-    assert_eq!(snapshots(&bed), bases(&bed)[1..]);
+    assert_eq!(snapshots(&bed), bed.bases()[1..]);
 }
 
 #[test]
@@ -124,7 +108,7 @@ fn indexes_that_are_gone_or_garbage_are_built_again() {
         let mut bed = Bed::small();
         bed.fill(60, 2);
         bed.log.close().unwrap();
-        for name in [named(&bed, ".index"), named(&bed, ".timeindex")].concat() {
+        for name in [bed.named(".index"), bed.named(".timeindex")].concat() {
             let path = bed.dir().join(name);
             match garbage {
                 None => std::fs::remove_file(path).unwrap(),
@@ -151,7 +135,7 @@ fn garbage_after_the_last_batch_and_in_its_index_is_cut_off() {
     for length in [1, 16, 60, 61, 300, 1_024] {
         bed.log.close().unwrap();
         for suffix in [".log", ".index"] {
-            let name = named(&bed, suffix).pop().unwrap();
+            let name = bed.named(suffix).pop().unwrap();
             let bytes: Vec<u8> = (0..length)
                 .map(|_| {
                     garbage ^= garbage << 13;
@@ -175,12 +159,12 @@ fn an_offset_too_far_from_the_segments_base_begins_a_segment() {
     for (codec, count) in [(Codec::None, 1), (Codec::Gzip, 2)] {
         let mut bed = Bed::small();
         bed.config.cleanup.compact = true;
-        follow(&mut bed, &stamped_at(0, 0, Codec::None, 1));
+        bed.follow(&stamped_at(0, 0, Codec::None, 1));
         let far = i64::from(i32::MAX) + 2;
         for at in 0..3 {
-            follow(&mut bed, &stamped_at(far + at * count, 0, codec, count));
+            bed.follow(&stamped_at(far + at * count, 0, codec, count));
         }
-        assert_eq!(bases(&bed), [0, far]);
+        assert_eq!(bed.bases(), [0, far]);
         assert_eq!(snapshots(&bed), [far]);
         let bed = bed.reopen(Shutdown::Unclean, 0);
         assert_eq!(bed.log.log_end(), Offset(far + 3 * count));
@@ -220,7 +204,7 @@ fn a_segment_whose_offsets_pass_31_bits_is_refused_instead_of_cut_off() {
 fn leader_epochs_that_the_checkpoint_lost_are_found_in_the_batches() {
     let mut bed = Bed::small();
     for (base, epoch) in [(0, 1), (1, 2), (2, 2), (3, 3)] {
-        follow(&mut bed, &stamped_at(base, epoch, Codec::None, 1));
+        bed.follow(&stamped_at(base, epoch, Codec::None, 1));
     }
     let before = bed.log.view().epochs();
     assert_eq!(before.len(), 3);
@@ -263,7 +247,7 @@ fn snapshots_are_written_again_after_a_broken_batch_below_the_start_took_the_log
     }
     std::fs::write(bed.dir().join("00000000000000000001.log"), "broken").unwrap();
     let mut bed = bed.reopen_with(Shutdown::Unclean, |opening| opening.log_start = Offset(4));
-    assert_eq!((bases(&bed), snapshots(&bed)), (vec![4], vec![]));
+    assert_eq!((bed.bases(), snapshots(&bed)), (vec![4], vec![]));
     for sequence in 9..14 {
         bed.append(produced(1, 0, sequence, 1));
         bed.log.roll(NOW).unwrap();
@@ -293,7 +277,7 @@ fn the_log_begins_no_earlier_than_its_first_segment() {
     let mut bed = Bed::small();
     bed.fill(20, 2);
     bed.log.advance_high_watermark(Offset(40));
-    let second = bases(&bed)[1];
+    let second = bed.bases()[1];
     bed.log.set_log_start(Offset(second)).unwrap();
     bed.log.delete_old_segments(NOW).unwrap();
     let bed = bed.reopen(Shutdown::Clean, 0);
@@ -306,5 +290,5 @@ fn a_log_that_was_opened_again_is_cut_where_it_should_be() {
     bed.fill(60, 1);
     let mut bed = bed.reopen(Shutdown::Unclean, 0);
     bed.log.truncate_to(Offset(3), NOW).unwrap();
-    assert_eq!((bases(&bed), bed.log.log_end()), (vec![0], Offset(3)));
+    assert_eq!((bed.bases(), bed.log.log_end()), (vec![0], Offset(3)));
 }

@@ -106,6 +106,12 @@ impl Bed {
             .unwrap()
     }
 
+    /// Appends batches as a leader stamped them, whatever their epochs.
+    pub(super) fn follow(&mut self, batches: &Bytes) {
+        let epoch = LeaderEpoch(i32::MAX);
+        self.log.append_as_follower(batches, epoch, NOW).unwrap();
+    }
+
     /// Appends `count` batches of `records` records each.
     pub(super) fn fill(&mut self, count: i64, records: i64) {
         for _ in 0..count {
@@ -121,6 +127,19 @@ impl Bed {
             .collect();
         names.sort();
         names
+    }
+
+    /// The files whose name ends with `suffix`, in the order of their offsets.
+    pub(super) fn named(&self, suffix: &str) -> Vec<String> {
+        let mut names = self.files();
+        names.retain(|name| name.ends_with(suffix));
+        names
+    }
+
+    /// The base offsets of the segments.
+    pub(super) fn bases(&self) -> Vec<i64> {
+        let base = |name: &String| name.trim_end_matches(".log").parse().unwrap();
+        self.named(".log").iter().map(base).collect()
     }
 
     /// Every batch that a consumer would get, from `from` on.

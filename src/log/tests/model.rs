@@ -107,13 +107,9 @@ fn take(mut bed: Bed, model: &mut Model, step: &Step) -> Bed {
         Step::Tear { bytes } => {
             // Something of an append that was not acknowledged.
             let base = bed.log.view().dir().to_owned();
-            let logs: Vec<String> = bed
-                .files()
-                .into_iter()
-                .filter(|name| name.ends_with(".log"))
-                .collect();
-            let path = base.join(logs.last().unwrap());
-            let file = bed.open(logs.last().unwrap());
+            let last = bed.named(".log").pop().unwrap();
+            let path = base.join(&last);
+            let file = bed.open(&last);
             file.set_len(len_of(&path) + bytes).unwrap();
             let start = model.start;
             bed = bed.reopen_with(Shutdown::Unclean, |opening| {

@@ -269,8 +269,7 @@ fn a_batch_that_is_refused_changes_nothing_that_is_known_of_its_producer() {
 /// Batches as a leader stamped them, which a follower takes without judging them.
 fn replicated(bed: &mut Bed, mut batch: ValidBatch) {
     batch.stamp(bed.log.log_end(), LeaderEpoch(0));
-    let bytes = batch.to_bytes();
-    (bed.log.append_as_follower(&bytes, LeaderEpoch(0), NOW)).unwrap();
+    bed.follow(&batch.to_bytes());
 }
 
 #[test]
@@ -412,7 +411,7 @@ fn a_log_that_begins_anew_knows_no_producer_and_keeps_no_snapshot() {
     bed.log.restart_at(Offset(50), NOW).unwrap();
     assert!(bed.log.active_producers().is_empty());
     assert_eq!(bed.log.first_undecided(), None);
-    assert!(!bed.files().iter().any(|name| name.ends_with(".snapshot")));
+    assert_eq!(bed.named(".snapshot"), [""; 0]);
 }
 
 #[test]
@@ -425,10 +424,8 @@ fn snapshots_of_deleted_segments_go_with_them() {
     bed.log.advance_high_watermark(Offset(4));
     bed.log.set_log_start(Offset(3)).unwrap();
     bed.log.delete_old_segments(NOW).unwrap();
-    let mut left = bed.files();
-    left.retain(|name| name.ends_with(".snapshot"));
     assert_eq!(
-        left,
+        bed.named(".snapshot"),
         [
             "00000000000000000003.snapshot",
             "00000000000000000004.snapshot"
@@ -472,7 +469,7 @@ fn a_control_batch_that_compaction_emptied_begins_no_transaction() {
     let mut marker = marker(1, 0, TransactionResult::Commit, 0);
     marker.stamp(Offset(0), LeaderEpoch(0));
     let emptied = crate::record::emptied(marker.header());
-    (bed.log.append_as_follower(&emptied, LeaderEpoch(0), NOW)).unwrap();
+    bed.follow(&emptied);
     assert_eq!(bed.log.first_undecided(), None);
 }
 

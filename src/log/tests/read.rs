@@ -191,9 +191,7 @@ fn a_read_in_a_gap_begins_with_the_next_batch() {
     for base in [0, 10, 1_000] {
         let mut batch = plain(2, NOW);
         batch.stamp(Offset(base), LeaderEpoch(0));
-        (bed.log
-            .append_as_follower(&batch.to_bytes(), LeaderEpoch(0), NOW))
-        .unwrap();
+        bed.follow(&batch.to_bytes());
         bed.log.roll(NOW).unwrap();
     }
     for (from, base) in [(1, 0), (2, 10), (9, 10), (12, 1_000), (999, 1_000)] {

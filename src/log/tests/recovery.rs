@@ -1,9 +1,7 @@
 use super::*;
 
 fn last_log(bed: &Bed) -> String {
-    let mut files = bed.files();
-    files.retain(|name| name.ends_with(".log"));
-    files.pop().unwrap()
+    bed.named(".log").pop().unwrap()
 }
 
 #[test]
@@ -94,11 +92,7 @@ fn a_torn_last_batch_is_cut_off_at_every_length() {
 fn a_flipped_bit_ends_the_log_and_what_follows_goes() {
     let mut bed = Bed::small();
     bed.fill(60, 2);
-    let logs: Vec<String> = bed
-        .files()
-        .into_iter()
-        .filter(|name| name.ends_with(".log"))
-        .collect();
+    let logs = bed.named(".log");
     bed.flip(&logs[1], 100);
     let second_base: i64 = logs[1].trim_end_matches(".log").parse().unwrap();
     let mut bed = bed.reopen(Shutdown::Unclean, 0);
@@ -128,11 +122,7 @@ fn missing_or_insane_indexes_are_built_again() {
     let mut bed = Bed::small();
     bed.fill(60, 2);
     bed.log.close().unwrap();
-    let indexes: Vec<String> = bed
-        .files()
-        .into_iter()
-        .filter(|name| name.ends_with(".index"))
-        .collect();
+    let indexes = bed.named(".index");
     std::fs::remove_file(bed.dir().join(&indexes[0])).unwrap();
     // What a crashed Apache Kafka leaves: zeros up to the full size.
     bed.open(&indexes[1]).set_len(8_000).unwrap();
@@ -248,13 +238,8 @@ fn a_broken_snapshot_is_left_out_and_the_state_is_found_in_the_batches() {
     bed.fill(60, 2);
     bed.append(produced(5, 1, 2, 1));
     bed.log.close().unwrap();
-    let snapshots: Vec<String> = bed
-        .files()
-        .into_iter()
-        .filter(|name| name.ends_with(".snapshot"))
-        .collect();
-    for snapshot in &snapshots {
-        bed.flip(snapshot, 4);
+    for snapshot in bed.named(".snapshot") {
+        bed.flip(&snapshot, 4);
     }
     let mut bed = bed.reopen(Shutdown::Clean, 0);
     assert!(matches!(
@@ -281,9 +266,7 @@ fn offsets_that_compaction_took_are_not_missed_even_if_the_topic_is_compacted_no
         NOW,
     );
     later.stamp(Offset(20), LeaderEpoch(0));
-    bed.log
-        .append_as_follower(&later.to_bytes(), LeaderEpoch(0), NOW)
-        .unwrap();
+    bed.follow(&later.to_bytes());
     bed.fill(1, 1);
     let bed = bed.reopen_with(Shutdown::Unclean, |opening| {
         opening.cleaned_end = Some(Offset(0))

@@ -139,16 +139,10 @@ fn small_segments_become_one_and_those_who_read_the_old_ones_go_on() {
         Batches::of(bytes).count() > 10,
         "records that are gone for later readers"
     );
-    let old_files = bed
-        .files()
-        .iter()
-        .filter(|name| name.ends_with(".log.deleted"))
-        .count();
+    let old_files = bed.named(".log.deleted").len();
     assert!(old_files > 4, "the old files stay for file.delete.delay.ms");
-    let mut snapshots = bed.files();
-    snapshots.retain(|name| name.ends_with(".snapshot"));
     assert_eq!(
-        snapshots,
+        bed.named(".snapshot"),
         [format!("{:020}.snapshot", 60)],
         "of the segments that are left"
     );
@@ -252,7 +246,7 @@ fn a_cleaning_whose_segments_are_deleted_meanwhile_is_thrown_away() {
     let outcome = bed.log.replace_segments(replacement, NOW).unwrap();
     assert!(matches!(outcome, Replaced::Outdated));
     assert_eq!(read_all(&bed.log.view(), 30).len(), before);
-    assert!(!bed.files().iter().any(|name| name.ends_with(".cleaned")));
+    assert_eq!(bed.named(".cleaned"), [""; 0]);
 }
 
 #[test]

@@ -224,7 +224,7 @@ impl World {
         limits.map.bytes = (keys_max + 1) * 24;
         limits.map.load_factor = 0.99;
         let planned = cleanable(&self.bed, self.now);
-        let bases = self.bases();
+        let bases = self.bed.bases();
         let Some(done) = clean(&mut self.bed, limits, self.now) else {
             return;
         };
@@ -236,12 +236,6 @@ impl World {
         // Whole segments are rewritten.
         let rewritten = (bases.into_iter()).find(|base| *base >= done.end().0);
         self.compact(planned.first_dirty.0, done.end().0, rewritten.unwrap());
-    }
-
-    fn bases(&self) -> Vec<i64> {
-        let files = self.bed.files();
-        let bases = files.iter().filter_map(|name| name.strip_suffix(".log"));
-        bases.map(|name| name.parse().unwrap()).collect()
     }
 
     /// The simplest possible compactor.
@@ -274,10 +268,8 @@ impl World {
     /// Kill −9; recovery reads everything again, without the snapshots of producers.
     fn crash(mut self) -> World {
         let before = self.producers();
-        for name in self.bed.files() {
-            if name.ends_with(".snapshot") {
-                std::fs::remove_file(self.bed.dir().join(name)).unwrap();
-            }
+        for name in self.bed.named(".snapshot") {
+            std::fs::remove_file(self.bed.dir().join(name)).unwrap();
         }
         let cleaned_end = self.bed.log.view().cleaned_end();
         let end = self.bed.log.log_end();

@@ -155,9 +155,7 @@ fn a_cleaned_segment_of_a_log_that_preallocates_is_as_long_as_what_is_in_it() {
 fn follow(bed: &mut Bed, base: i64, key: &str) {
     let mut batch = batch(&[(Some(key), Some("value"))]);
     batch.stamp(Offset(base), LeaderEpoch(0));
-    (bed.log
-        .append_as_follower(&batch.to_bytes(), LeaderEpoch(0), NOW))
-    .unwrap();
+    bed.follow(&batch.to_bytes());
     bed.log.advance_high_watermark(bed.log.log_end());
 }
 
@@ -185,8 +183,7 @@ fn segments_too_far_apart_for_one_index_are_not_joined() {
     }
     roll(&mut bed);
     clean(&mut bed, LIMITS, NOW).unwrap();
-    let mut names = bed.files();
-    names.retain(|name| name.ends_with(".log"));
+    let names = bed.named(".log");
     assert_eq!(
         names.len(),
         3,
