@@ -182,11 +182,8 @@ async fn a_directory_that_cannot_be_written_is_named() {
         let disk = SimDisk::new(SimClock::manual());
         disk.create_dir_all(Path::new("/data")).unwrap();
         disk.fail(Fault {
-            on,
-            path: "/data",
-            after: 0,
             times: u64::MAX,
-            error,
+            ..Fault::once(on, "/data", error)
         });
         let runtime = Runtime {
             disk: Arc::new(disk.clone()),

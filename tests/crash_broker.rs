@@ -241,11 +241,8 @@ fn after_a_failed_sync_nothing_is_acknowledged_that_is_not_on_disk() {
     for after in [0, 5, 20] {
         let run = run(4, |disk| {
             disk.fail(Fault {
-                on: Operation::Sync,
-                path: "synced-",
                 after,
-                times: 1,
-                error: Errno::IO,
+                ..Fault::once(Operation::Sync, "synced-", Errno::IO)
             });
         });
         let disk = run.disk.crash(Keep::Synced, 4);

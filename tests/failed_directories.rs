@@ -142,13 +142,7 @@ async fn connect(server: &Server) -> Connected {
 }
 
 fn break_disk(disk: &SimDisk, on: Operation, path: &'static str) {
-    disk.fail(Fault {
-        on,
-        path,
-        after: 0,
-        times: 1,
-        error: Errno::IO,
-    });
+    disk.fail(Fault::once(on, path, Errno::IO));
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use ottla::sim::{self, Fault, Keep, Operation, SimClock, SimDisk};
 use ottla::types::{
     LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, TopicName, TopicPartition, Uuid,
 };
+use rustix::io::Errno;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -194,13 +195,7 @@ async fn with_a_larger_flush_messages_only_the_batch_that_reaches_it_is_held_bac
 async fn after_a_failed_sync_the_batch_is_neither_acknowledged_nor_shown() {
     let disk = new_disk();
     let partition = partition(&runtime(&disk));
-    disk.fail(Fault {
-        on: Operation::Sync,
-        path: ".log",
-        after: 0,
-        times: 1,
-        error: rustix::io::Errno::IO,
-    });
+    disk.fail(Fault::once(Operation::Sync, ".log", Errno::IO));
     produce(&partition, 0);
     partition.synced(Offset(1)).await.unwrap_err();
     assert_eq!(partition.high_watermark(), Offset(0));
@@ -211,13 +206,11 @@ async fn after_a_failed_sync_the_batch_is_neither_acknowledged_nor_shown() {
 async fn a_sync_that_cannot_begin_for_want_of_file_handles_is_tried_again() {
     let disk = new_disk();
     let partition = partition(&runtime(&disk));
-    disk.fail(Fault {
-        on: Operation::Open,
-        path: "partition.metadata",
-        after: 0,
-        times: 1,
-        error: rustix::io::Errno::MFILE,
-    });
+    disk.fail(Fault::once(
+        Operation::Open,
+        "partition.metadata",
+        Errno::MFILE,
+    ));
     disk.put(Path::new(DIR).join("partition.metadata"), b"")
         .unwrap();
     produce(&partition, 0);

@@ -152,11 +152,8 @@ fn a_log_whose_sync_failed_acknowledges_no_other_sync() {
         for after in [0, 1, 3, 6] {
             let run = workload::run(seed, |disk| {
                 disk.fail(Fault {
-                    on: Operation::Sync,
-                    path: ".log",
                     after,
-                    times: 1,
-                    error: Errno::IO,
+                    ..Fault::once(Operation::Sync, ".log", Errno::IO)
                 });
             });
             let last = run.points.last().unwrap();

@@ -398,13 +398,11 @@ fn a_segment_that_cannot_be_made_for_want_of_file_handles_is_made_the_next_time(
     let opening = Opening::new(partition(), config, NOW);
     let (mut log, _) = Log::open(&runtime, Path::new("/data/orders-0"), opening).unwrap();
     (log.append_as_leader(plain(1, NOW), LeaderEpoch(0), NOW)).unwrap();
-    disk.fail(Fault {
-        on: Operation::Open,
-        path: ".log",
-        after: 0,
-        times: 1,
-        error: rustix::io::Errno::MFILE,
-    });
+    disk.fail(Fault::once(
+        Operation::Open,
+        ".log",
+        rustix::io::Errno::MFILE,
+    ));
     (log.append_as_leader(plain(1, NOW), LeaderEpoch(0), NOW)).unwrap_err();
     assert!(log.view().is_online());
     (log.append_as_leader(plain(1, NOW), LeaderEpoch(0), NOW)).unwrap();
@@ -419,13 +417,11 @@ fn an_abort_that_cannot_be_indexed_takes_the_log_offline() {
     let opening = Opening::new(partition(), LogConfig::default(), NOW);
     let (mut log, _) = Log::open(&runtime, Path::new("/data/orders-0"), opening).unwrap();
     (log.append_as_leader(transactional(1, 0, 0, 1), LeaderEpoch(0), NOW)).unwrap();
-    disk.fail(Fault {
-        on: Operation::Write,
-        path: ".txnindex",
-        after: 0,
-        times: 1,
-        error: rustix::io::Errno::IO,
-    });
+    disk.fail(Fault::once(
+        Operation::Write,
+        ".txnindex",
+        rustix::io::Errno::IO,
+    ));
     let abort = marker(1, 0, TransactionResult::Abort, 0);
     let _ = log.append_as_leader(abort, LeaderEpoch(0), NOW);
     assert!(

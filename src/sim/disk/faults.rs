@@ -49,6 +49,19 @@ pub struct Fault {
     pub error: Errno,
 }
 
+impl Fault {
+    /// The next one fails, and those after it succeed.
+    pub fn once(on: Operation, path: &'static str, error: Errno) -> Fault {
+        Fault {
+            on,
+            path,
+            after: 0,
+            times: 1,
+            error,
+        }
+    }
+}
+
 /// An operation that says it succeeded and did not do what makes it durable.
 #[derive(Clone, Debug)]
 pub(super) struct Lie {

@@ -296,13 +296,7 @@ fn a_failed_sync_loses_the_writes_that_readers_still_see() {
     let disk = disk();
     let file = durable_file(&disk, "/data/f", b"old ");
     write(&*file, b"lost", 4).unwrap();
-    disk.fail(Fault {
-        on: Operation::Sync,
-        path: "/f",
-        after: 0,
-        times: 1,
-        error: Errno::IO,
-    });
+    disk.fail(Fault::once(Operation::Sync, "/f", Errno::IO));
     assert!(file.sync(Sync::Data).is_err());
     assert_eq!(disk.get("/data/f").unwrap(), b"old lost");
     write(&*file, b" new", 8).unwrap();
@@ -315,11 +309,9 @@ fn a_failed_sync_loses_the_writes_that_readers_still_see() {
 fn faults_hit_the_operation_the_path_and_the_turn_they_name() {
     let disk = disk();
     disk.fail(Fault {
-        on: Operation::Write,
-        path: ".log",
         after: 1,
         times: 2,
-        error: Errno::IO,
+        ..Fault::once(Operation::Write, ".log", Errno::IO)
     });
     let log = disk.open(Path::new("/data/0.log"), Open::Create).unwrap();
     let other = disk.open(Path::new("/data/0.index"), Open::Create).unwrap();
@@ -329,13 +321,7 @@ fn faults_hit_the_operation_the_path_and_the_turn_they_name() {
         write(&*other, b"x", position).unwrap();
     }
     assert_eq!(results, [true, false, false, true]);
-    disk.fail(Fault {
-        on: Operation::Write,
-        path: "",
-        after: 0,
-        times: 1,
-        error: Errno::IO,
-    });
+    disk.fail(Fault::once(Operation::Write, "", Errno::IO));
     disk.heal();
     write(&*log, b"x", 0).unwrap();
 }
