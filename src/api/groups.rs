@@ -107,7 +107,7 @@ pub(super) mod tests {
     };
     use crate::coordinator::{Appended, Committed, ShardLog, WriteError};
     use crate::record::ValidBatch;
-    use crate::sim::{SimClock, SimDisk};
+    use crate::sim::{self, SimClock};
     use crate::types::{LeaderEpoch, Offset, Timestamp};
     use bytes::Bytes;
     use parking_lot::Mutex;
@@ -142,9 +142,7 @@ pub(super) mod tests {
     }
 
     pub(in crate::api) fn coordinator() -> GroupCoordinator {
-        let clock = SimClock::simulated();
-        let disk = SimDisk::new(clock.clone());
-        let runtime = crate::sim::runtime(1, &disk, &clock);
+        let (_, runtime) = sim::on_empty_disk(&SimClock::simulated());
         let settings = GroupSettings {
             initial_rebalance_delay_ms: 0,
             ..GroupSettings::default()
@@ -194,9 +192,7 @@ pub(super) mod tests {
 
     /// A coordinator that leads nothing.
     pub(in crate::api) fn stranger() -> GroupCoordinator {
-        let clock = SimClock::simulated();
-        let disk = SimDisk::new(clock.clone());
-        let runtime = crate::sim::runtime(1, &disk, &clock);
+        let (_, runtime) = sim::on_empty_disk(&SimClock::simulated());
         GroupCoordinator::new(GroupSettings::default(), 1, &runtime)
     }
 

@@ -32,3 +32,10 @@ pub fn runtime(seed: u64, disk: &SimDisk, clock: &Arc<SimClock>) -> Runtime {
         loggers: Arc::new(NoLoggers),
     }
 }
+
+/// An empty disk, and the runtime of a broker on it.
+pub fn on_empty_disk(clock: &Arc<SimClock>) -> (SimDisk, Runtime) {
+    let disk = SimDisk::new(clock.clone());
+    let runtime = runtime(1, &disk, clock);
+    (disk, runtime)
+}

@@ -1,6 +1,8 @@
 use super::*;
 use crate::record::TimestampType;
 use crate::record::control::TransactionResult;
+use crate::sim::{self, Fault, Operation, SimClock, SimDisk};
+use rustix::io::Errno;
 
 #[test]
 fn batches_get_consecutive_offsets_and_the_leaders_epoch() {
@@ -385,24 +387,22 @@ fn a_log_that_was_closed_takes_no_roll() {
     assert!(bed.log.roll(NOW).is_err());
 }
 
+fn on_simulated_disk(config: LogConfig) -> (SimDisk, Log) {
+    let (disk, runtime) = sim::on_empty_disk(&SimClock::manual());
+    let opening = Opening::new(partition(), config, NOW);
+    let (log, _) = Log::open(&runtime, Path::new("/data/orders-0"), opening).unwrap();
+    (disk, log)
+}
+
 /// Every file of the broker counts against one limit, and the directory has no part in that.
 #[test]
 fn a_segment_that_cannot_be_made_for_want_of_file_handles_is_made_the_next_time() {
-    use crate::sim::{Fault, Operation, SimClock, SimDisk};
-    let disk = SimDisk::new(SimClock::manual());
-    let runtime = crate::sim::runtime(1, &disk, &SimClock::manual());
-    let config = LogConfig {
+    let (disk, mut log) = on_simulated_disk(LogConfig {
         segment_bytes: 100,
         ..LogConfig::default()
-    };
-    let opening = Opening::new(partition(), config, NOW);
-    let (mut log, _) = Log::open(&runtime, Path::new("/data/orders-0"), opening).unwrap();
+    });
     (log.append_as_leader(plain(1, NOW), LeaderEpoch(0), NOW)).unwrap();
-    disk.fail(Fault::once(
-        Operation::Open,
-        ".log",
-        rustix::io::Errno::MFILE,
-    ));
+    disk.fail(Fault::once(Operation::Open, ".log", Errno::MFILE));
     (log.append_as_leader(plain(1, NOW), LeaderEpoch(0), NOW)).unwrap_err();
     assert!(log.view().is_online());
     (log.append_as_leader(plain(1, NOW), LeaderEpoch(0), NOW)).unwrap();
@@ -411,17 +411,9 @@ fn a_segment_that_cannot_be_made_for_want_of_file_handles_is_made_the_next_time(
 
 #[test]
 fn an_abort_that_cannot_be_indexed_takes_the_log_offline() {
-    use crate::sim::{Fault, Operation, SimClock, SimDisk};
-    let disk = SimDisk::new(SimClock::manual());
-    let runtime = crate::sim::runtime(1, &disk, &SimClock::manual());
-    let opening = Opening::new(partition(), LogConfig::default(), NOW);
-    let (mut log, _) = Log::open(&runtime, Path::new("/data/orders-0"), opening).unwrap();
+    let (disk, mut log) = on_simulated_disk(LogConfig::default());
     (log.append_as_leader(transactional(1, 0, 0, 1), LeaderEpoch(0), NOW)).unwrap();
-    disk.fail(Fault::once(
-        Operation::Write,
-        ".txnindex",
-        rustix::io::Errno::IO,
-    ));
+    disk.fail(Fault::once(Operation::Write, ".txnindex", Errno::IO));
     let abort = marker(1, 0, TransactionResult::Abort, 0);
     let _ = log.append_as_leader(abort, LeaderEpoch(0), NOW);
     assert!(

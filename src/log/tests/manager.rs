@@ -239,16 +239,20 @@ fn the_metadata_log_lies_in_its_own_directory_and_is_not_a_partition() {
     assert_eq!(log.log_end(), Offset(1));
 }
 
-/// A checkpoint is a new file beside the old one, so it is the first thing that a full disk refuses.
-#[test]
-fn a_checkpoint_that_finds_the_disk_full_fails_alone_and_the_directory_stays() {
-    let clock = SimClock::manual();
-    let disk = SimDisk::new(clock.clone());
-    let runtime = sim::runtime(1, &disk, &clock);
+/// A log of three records that are not synced, and the manager of its directory.
+fn one_log_on_a_simulated_disk() -> (SimDisk, LogManager, Log) {
+    let (disk, runtime) = sim::on_empty_disk(&SimClock::manual());
     let manager = LogManager::open(&runtime, options(&[Path::new("/data")])).unwrap();
     let mut log = create(&manager, 0);
     log.append_as_leader(plain(3, NOW), LeaderEpoch(0), NOW)
         .unwrap();
+    (disk, manager, log)
+}
+
+/// A checkpoint is a new file beside the old one, so it is the first thing that a full disk refuses.
+#[test]
+fn a_checkpoint_that_finds_the_disk_full_fails_alone_and_the_directory_stays() {
+    let (disk, manager, mut log) = one_log_on_a_simulated_disk();
     log.advance_high_watermark(Offset(3));
     disk.set_capacity(Some(disk.used()));
     let refused = manager.checkpoint_high_watermarks(&[log.view()]);
@@ -264,13 +268,7 @@ fn a_checkpoint_that_finds_the_disk_full_fails_alone_and_the_directory_stays() {
 /// offline for good, as if a sync had failed.
 #[test]
 fn a_flush_that_finds_no_room_for_the_epochs_is_made_again() {
-    let clock = SimClock::manual();
-    let disk = SimDisk::new(clock.clone());
-    let runtime = sim::runtime(1, &disk, &clock);
-    let manager = LogManager::open(&runtime, options(&[Path::new("/data")])).unwrap();
-    let mut log = create(&manager, 0);
-    log.append_as_leader(plain(3, NOW), LeaderEpoch(0), NOW)
-        .unwrap();
+    let (disk, manager, mut log) = one_log_on_a_simulated_disk();
     disk.set_capacity(Some(disk.used()));
     assert!(log.flush().is_err());
     assert!(manager.directories()[0].is_online());

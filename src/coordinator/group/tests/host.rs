@@ -9,7 +9,7 @@ use crate::record::{
     TransactionVersion, ValidBatch,
 };
 use crate::runtime::Runtime;
-use crate::sim::{SimClock, SimDisk};
+use crate::sim::{self, SimClock};
 use crate::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -107,9 +107,7 @@ impl ShardLog for MemoryLog {
 }
 
 fn world() -> Runtime {
-    let clock = SimClock::simulated();
-    let disk = SimDisk::new(clock.clone());
-    crate::sim::runtime(1, &disk, &clock)
+    sim::on_empty_disk(&SimClock::simulated()).1
 }
 
 /// A coordinator of one partition, loaded.
