@@ -1,29 +1,17 @@
 //! The binary, as people and scripts meet it: what it prints, what it returns, what it leaves alone.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::io::{BufRead, BufReader, Read};
+mod common;
+
+use common::process::{Running, clean, ottla};
+use std::io::Read;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
-
-/// The binary, without the variables of whoever runs the tests.
-fn ottla() -> Command {
-    clean(Command::new(env!("CARGO_BIN_EXE_ottla")))
-}
-
-fn clean(mut command: Command) -> Command {
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy().into_owned();
-        if name.starts_with("KAFKA_") || matches!(&*name, "OTTLA_LOG" | "RUST_LOG" | "CLUSTER_ID") {
-            command.env_remove(name);
-        }
-    }
-    command
-}
 
 /// Runs a command that ends by itself. One that does not is stopped, and the test fails.
 fn output(command: &mut Command) -> (Option<i32>, String, String) {
-    let mut running = Running::start(command);
+    let mut running = start(command);
     let polls = (0..PATIENCE_MS / POLL_MS).any(|_| {
         std::thread::sleep(Duration::from_millis(POLL_MS));
         running.child.try_wait().unwrap().is_some()
@@ -174,74 +162,9 @@ fn a_random_uuid_is_one_that_format_takes() {
     assert_eq!(output(format().arg("--ignore-formatted")).0, Some(0));
 }
 
-/// A broker that was started; killed when the test ends, however it ends.
-struct Running {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Running {
-    fn start(command: &mut Command) -> Running {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        Running { child, stdout }
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
-        if line.is_empty() {
-            let mut log = String::new();
-            self.child
-                .stderr
-                .take()
-                .unwrap()
-                .read_to_string(&mut log)
-                .unwrap();
-            panic!("it ended: {log}");
-        }
-        line.trim_end().to_owned()
-    }
-
-    /// The ready line, as JSON.
-    fn ready(&mut self) -> serde_json::Value {
-        serde_json::from_str(&self.line()).unwrap()
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-s", name, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
-
-    /// Waits for the end; everything that it logged.
-    fn ended(mut self) -> (Option<i32>, String) {
-        let mut log = String::new();
-        self.child
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut log)
-            .unwrap();
-        (self.child.wait().unwrap().code(), log)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Ended already where the test went well.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Starts it; what it logs is read when it has ended.
+fn start(command: &mut Command) -> Running {
+    Running::start(command.stderr(Stdio::piped()))
 }
 
 fn on_a_free_port(data: &Path) -> Command {
@@ -256,7 +179,7 @@ fn on_a_free_port(data: &Path) -> Command {
 fn the_first_line_of_run_says_where_it_serves_and_sigterm_stops_it_cleanly() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    let mut broker = Running::start(&mut on_a_free_port(&data));
+    let mut broker = start(&mut on_a_free_port(&data));
     let ready = broker.ready();
     assert_eq!(ready["ready"], true);
     assert_eq!(ready["node_id"], 1);
@@ -275,7 +198,7 @@ fn the_first_line_of_run_says_where_it_serves_and_sigterm_stops_it_cleanly() {
     assert_eq!(code, Some(0), "{log}");
 
     // The same directory again: the same cluster.
-    let mut again = Running::start(&mut on_a_free_port(&data));
+    let mut again = start(&mut on_a_free_port(&data));
     assert_eq!(again.ready()["cluster_id"], ready["cluster_id"]);
     again.signal("INT");
     assert_eq!(again.ended().0, Some(0));
@@ -289,7 +212,7 @@ fn run_may_open_as_many_files_as_the_hard_limit_allows() {
     let script = "ulimit -Sn 100 && ulimit -Hn 900 && exec \"$@\"";
     command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_ottla")]);
     command.args(["run", "--listen", "localhost:0", "--data"]);
-    let mut broker = Running::start(command.arg(dir.path().join("data")));
+    let mut broker = start(command.arg(dir.path().join("data")));
     broker.ready();
     let file = format!("/proc/{}/limits", broker.child.id());
     let (_, limits, _) = output(Command::new("cat").arg(file));
@@ -310,7 +233,7 @@ fn the_start_report_names_what_is_not_enforced() {
         "--set",
         "my.key=1",
     ]);
-    let mut broker = Running::start(command.env("KAFKA_HEAP_OPTS", "-Xmx1G"));
+    let mut broker = start(command.env("KAFKA_HEAP_OPTS", "-Xmx1G"));
     broker.ready();
     broker.signal("TERM");
     let (_, log) = broker.ended();
@@ -327,7 +250,7 @@ fn the_start_report_names_what_is_not_enforced() {
 fn a_directory_of_another_node_is_refused_and_both_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    let mut broker = Running::start(&mut on_a_free_port(&data));
+    let mut broker = start(&mut on_a_free_port(&data));
     broker.ready();
     broker.signal("TERM");
     assert_eq!(broker.ended().0, Some(0));
@@ -382,7 +305,7 @@ fn the_images_script_runs_a_broker_from_variables_alone() {
         .env("KAFKA_CONTROLLER_LISTENER_NAMES", "CONTROLLER")
         .env("KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR", "1")
         .env("KAFKA_LOG_DIRS", dir.path().join("data"));
-    let mut broker = Running::start(&mut command);
+    let mut broker = start(&mut command);
     let ready = broker.ready();
     assert_eq!(ready["node_id"], 4, "an argument lies over the environment");
     assert_eq!(ready["cluster_id"], "4L6g3nShT-eMCtK--X86sw");

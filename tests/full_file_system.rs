@@ -11,12 +11,11 @@
 mod common;
 
 use common::client::{Client, Read, Refused, batch};
+use common::process::Broker;
 use ottla::protocol::ErrorCode;
 use ottla::types::Timestamp;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -28,37 +27,8 @@ const PLACE: &str = "OTTLA_TEST_SMALL_FILE_SYSTEM";
 type Connected = Client<TcpStream>;
 
 /// The binary on the small file system.
-struct Broker {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Broker {
-    fn start(data: &Path) -> Broker {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ottla"));
-        command
-            .args(["run", "--listen", "127.0.0.1:0", "--data"])
-            .arg(data);
-        for setting in ["offsets.topic.num.partitions=1", "node.id=1"] {
-            command.args(["--set", setting]);
-        }
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        let stdout = child.stdout.take().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
-        let ready: serde_json::Value = serde_json::from_str(&line).expect("the broker starts");
-        let address = ready["bootstrap"].as_str().unwrap().parse().unwrap();
-        Broker { child, address }
-    }
-
-    async fn connect(&self) -> Connected {
-        Client::over(TcpStream::connect(self.address).await.unwrap())
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
+fn start(data: &Path) -> Broker {
+    Broker::start(data, &["offsets.topic.num.partitions=1", "node.id=1"])
 }
 
 /// Writes batches until one is refused, then smaller ones, until not even the smallest is taken.
@@ -147,7 +117,7 @@ async fn scene(place: &Path) {
     // Space that is given back later.
     let ballast = place.join("ballast");
     std::fs::write(&ballast, vec![1; 2 << 20]).unwrap();
-    let mut broker = Broker::start(&data);
+    let mut broker = start(&data);
     let mut client = broker.connect().await;
     client.create_topic(TOPIC, 1, &[]).await.unwrap().unwrap();
     while client.find_coordinator(GROUP).await.unwrap().is_err() {
@@ -178,7 +148,7 @@ async fn scene(place: &Path) {
         client.delete_topic(&names[0]).await.unwrap().unwrap();
         fill(&mut client, &mut written).await;
         broker.kill();
-        broker = Broker::start(&data);
+        broker = start(&data);
         client = broker.connect().await;
     }
     assert_eq!(read(&mut client).await, written);
@@ -195,7 +165,7 @@ async fn scene(place: &Path) {
         assert_eq!(first, Ok(0), "{name}");
     }
     broker.kill();
-    let broker = Broker::start(&data);
+    let broker = start(&data);
     let mut client = broker.connect().await;
     assert_eq!(read(&mut client).await, written);
     assert_eq!(committed(&mut client).await, acknowledged + 1);

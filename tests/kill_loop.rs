@@ -15,13 +15,14 @@ mod common;
 use common::client::{Client, Refused, idempotent_batch};
 use common::crash::{seeds, shown};
 use common::history::{Found, History, Place, Promise, Unanswered, Value};
+use common::process::{Broker, ottla};
 use ottla::protocol::ErrorCode;
 use ottla::runtime::os;
 use ottla::sim::SimRng;
 use parking_lot::Mutex;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -35,54 +36,13 @@ const KILLS: u32 = 4;
 /// A load lasts so long before the kill, in milliseconds.
 const LOAD_MS: std::ops::Range<u64> = 50..700;
 
-/// A broker in a process of its own.
-struct Broker {
-    child: Child,
-    bootstrap: String,
-}
-
-impl Broker {
-    fn start(dir: &Path) -> Broker {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ottla"))
-            .env_clear()
-            .args(["run", "--listen", "127.0.0.1:0", "--log", "error", "--data"])
-            .arg(dir)
-            // Checkpoints and snapshots are written all the time, so that kills meet them.
-            .args(["--set", "log.flush.offset.checkpoint.interval.ms=50"])
-            .args(["--set", "log.index.interval.bytes=1000"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        stdout.read_line(&mut line).unwrap();
-        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let bootstrap = ready["bootstrap"].as_str().unwrap().to_owned();
-        Broker { child, bootstrap }
-    }
-
-    async fn connect(&self) -> Client<TcpStream> {
-        Client::over(TcpStream::connect(&self.bootstrap).await.unwrap())
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// Stops it as an operator does.
-    fn stop(mut self) {
-        let pid = self.child.id().to_string();
-        let asked = Command::new("kill").args(["-s", "TERM", &pid]).status();
-        assert!(asked.unwrap().success());
-        assert!(self.child.wait().unwrap().success());
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-    }
+fn start(dir: &Path) -> Broker {
+    // Checkpoints and snapshots are written all the time, so that kills meet them.
+    let settings = [
+        "log.flush.offset.checkpoint.interval.ms=50",
+        "log.index.interval.bytes=1000",
+    ];
+    Broker::start(dir, &settings)
 }
 
 /// What outlives the broker: its directory, and what its clients know.
@@ -102,7 +62,7 @@ struct Producer {
 
 impl Scene {
     async fn new(dir: PathBuf, seed: u64) -> (Scene, Broker) {
-        let broker = Broker::start(&dir);
+        let broker = start(&dir);
         let mut client = broker.connect().await;
         // A segment ten times a second: rolls, snapshots and syncs lie beside every kill.
         let configs = [("segment.ms", "100")];
@@ -288,7 +248,7 @@ async fn a_broker_killed_under_load_keeps_all_that_it_acknowledged_once_and_in_o
         let (mut scene, mut broker) = Scene::new(dir, seed).await;
         for kill in 1..=kills {
             scene.load_and_kill(broker).await;
-            broker = Broker::start(&scene.dir);
+            broker = start(&scene.dir);
             let found = scene.check(&broker).await;
             assert!(
                 found.is_empty(),
@@ -299,7 +259,7 @@ async fn a_broker_killed_under_load_keeps_all_that_it_acknowledged_once_and_in_o
         broker.stop();
         let files = partitions(&scene.dir, "");
         let files = files.iter().filter(|path| path.is_dir());
-        let dumped = Command::new(env!("CARGO_BIN_EXE_ottla"))
+        let dumped = ottla()
             .args(["dump", "--batches"])
             .args(files)
             .stdout(Stdio::null())
@@ -310,7 +270,7 @@ async fn a_broker_killed_under_load_keeps_all_that_it_acknowledged_once_and_in_o
         );
         // All from the beginning, after the clean stop.
         scene.found = Found::default();
-        let broker = Broker::start(&scene.dir);
+        let broker = start(&scene.dir);
         let found = scene.check(&broker).await;
         assert!(found.is_empty(), "seed {seed}, stopped: {}", shown(&found));
         println!("seed {seed}, {kills} kills: {}", scene.summary());
@@ -342,7 +302,7 @@ async fn without_its_end(name: &str) -> Vec<String> {
         .open(largest)
         .unwrap();
     file.set_len(len / 2).unwrap();
-    let broker = Broker::start(&scene.dir);
+    let broker = start(&scene.dir);
     scene.check(&broker).await
 }
 

@@ -7,4 +7,5 @@ pub(crate) mod crash;
 pub(crate) mod frames;
 pub(crate) mod history;
 pub(crate) mod local;
+pub(crate) mod process;
 pub(crate) mod world;
