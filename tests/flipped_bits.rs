@@ -17,9 +17,7 @@ use common::crash::{shown, unguarded};
 use common::local::{End, Local};
 use ottla::Server;
 use ottla::config::{BrokerConfig, Properties};
-use ottla::protocol::messages::{
-    DeleteRecordsRequest, DeleteRecordsResponse, FetchResponse, delete_records_request as delete,
-};
+use ottla::protocol::messages::FetchResponse;
 use ottla::record::{BatchBuilder, BatchOptions, Batches, DecodeLimits, NewRecord};
 use ottla::runtime::os;
 use ottla::sim::SimRng;
@@ -137,18 +135,8 @@ async fn scene(end: End) -> Files {
             .unwrap()
             .unwrap();
     }
-    let request = DeleteRecordsRequest {
-        topics: vec![delete::DeleteRecordsTopic {
-            name: "orders".into(),
-            partitions: vec![delete::DeleteRecordsPartition {
-                partition_index: 0,
-                offset: START,
-            }],
-        }],
-        timeout_ms: 10_000,
-    };
-    let deleted: DeleteRecordsResponse = client.call(&request, 2).await.unwrap();
-    assert_eq!(deleted.topics[0].partitions[0].error_code, 0);
+    let deleted = client.delete_records("orders", 0, START).await.unwrap();
+    assert_eq!(deleted, Ok(START));
     while client.find_coordinator("group").await.unwrap().is_err() {}
     while client
         .commit("group", "orders", 0, COMMITTED)
