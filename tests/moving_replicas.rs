@@ -44,6 +44,17 @@ impl Cluster {
         }
     }
 
+    /// A cluster whose partition leaves a directory, so slowly that it takes the better part of an hour; which.
+    async fn moving_slowly() -> (Cluster, usize) {
+        let mut cluster = Cluster::start(&[]).await;
+        cluster.create(&[]).await;
+        cluster.write_many(3_000).await;
+        let from = cluster.home();
+        cluster.throttle(Some("1000")).await;
+        cluster.move_to(1 - from).await.unwrap();
+        (cluster, from)
+    }
+
     async fn create(&mut self, configs: &[(&'static str, &'static str)]) {
         let created = self.client.create_topic(TOPIC, 1, configs).await.unwrap();
         created.unwrap();
@@ -184,12 +195,7 @@ async fn a_move_goes_on_after_both_ways_to_stop() {
 
 #[tokio::test]
 async fn a_move_back_to_where_the_replica_lies_ends_the_move() {
-    let mut cluster = Cluster::start(&[]).await;
-    cluster.create(&[]).await;
-    cluster.write_many(3_000).await;
-    let from = cluster.home();
-    cluster.throttle(Some("1000")).await;
-    cluster.move_to(1 - from).await.unwrap();
+    let (mut cluster, from) = Cluster::moving_slowly().await;
     assert!(cluster.has_copy());
     cluster.move_to(1 - from).await.unwrap();
     cluster.move_to(from).await.unwrap();
@@ -199,12 +205,7 @@ async fn a_move_back_to_where_the_replica_lies_ends_the_move() {
 
 #[tokio::test]
 async fn a_topic_that_is_deleted_on_its_way_leaves_nothing_behind() {
-    let mut cluster = Cluster::start(&[]).await;
-    cluster.create(&[]).await;
-    cluster.write_many(3_000).await;
-    let from = cluster.home();
-    cluster.throttle(Some("1000")).await;
-    cluster.move_to(1 - from).await.unwrap();
+    let (mut cluster, _) = Cluster::moving_slowly().await;
     cluster.client.delete_topic(TOPIC).await.unwrap().unwrap();
     for _ in 0..500 {
         if !cluster.has_copy() {
