@@ -37,7 +37,7 @@ fn code(code: i16) -> ErrorCode {
 async fn with_topic(settings: &[(&str, &str)]) -> (Local, Client<TcpStream>) {
     let broker = Local::start(settings).await;
     let mut client = broker.connect().await;
-    client.create_topic(TOPIC, 2, &[]).await.unwrap().unwrap();
+    client.make_topic(TOPIC, 2, &[]).await;
     (broker, client)
 }
 
@@ -275,7 +275,7 @@ async fn a_quorum_of_one_is_described_with_the_directory_of_its_log() {
     };
     let request = ask("__cluster_metadata");
     let before: DescribeQuorumResponse = client.call(&request, 2).await.unwrap();
-    client.create_topic("more", 1, &[]).await.unwrap().unwrap();
+    client.make_topic("more", 1, &[]).await;
     let after: DescribeQuorumResponse = client.call(&request, 2).await.unwrap();
     let [before, after] = [&before, &after].map(|response| &response.topics[0].partitions[0]);
     assert_eq!(

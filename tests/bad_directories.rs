@@ -9,7 +9,7 @@
 mod common;
 
 use common::client::{Client, batch};
-use ottla::config::{BrokerConfig, Properties};
+use common::local::config;
 use ottla::runtime::{Disk, Runtime, os};
 use ottla::sim::{Fault, Operation, SimClock, SimDisk};
 use ottla::types::Timestamp;
@@ -17,17 +17,6 @@ use ottla::{Server, StartError};
 use rustix::io::Errno;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::net::TcpStream;
-
-fn config(settings: &[(&str, &str)]) -> BrokerConfig {
-    let mut properties = Properties::embedded();
-    properties.set("listeners", "PLAINTEXT://127.0.0.1:0");
-    properties.set("advertised.listeners", "PLAINTEXT://127.0.0.1:0");
-    for (key, value) in settings {
-        properties.set(*key, *value);
-    }
-    BrokerConfig::from_properties(&properties).unwrap().0
-}
 
 async fn start(dirs: &str) -> Result<Server, StartError> {
     Server::start(config(&[("log.dirs", dirs)]), os::runtime()).await
@@ -42,13 +31,8 @@ fn refusal(started: Result<Server, StartError>) -> String {
 }
 
 async fn write_one(server: &Server) {
-    let stream = TcpStream::connect(server.bootstrap()).await.unwrap();
-    let mut client = Client::over(stream);
-    client
-        .create_topic("orders", 1, &[])
-        .await
-        .unwrap()
-        .unwrap();
+    let mut client = Client::to(server.bootstrap()).await;
+    client.make_topic("orders", 1, &[]).await;
     let batch = batch(Timestamp(1), &["kept"]);
     client
         .produce("orders", 0, -1, batch)
@@ -58,8 +42,7 @@ async fn write_one(server: &Server) {
 }
 
 async fn assert_kept(server: &Server) {
-    let stream = TcpStream::connect(server.bootstrap()).await.unwrap();
-    let mut client = Client::over(stream);
+    let mut client = Client::to(server.bootstrap()).await;
     let found = client.read_all("orders", 0, 0).await.unwrap().unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].value, b"kept");
@@ -161,11 +144,7 @@ async fn a_port_in_use_is_named_and_nothing_is_written() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let listeners = format!("PLAINTEXT://{address}");
-    let config = config(&[
-        ("log.dirs", path),
-        ("listeners", &listeners),
-        ("advertised.listeners", &listeners),
-    ]);
+    let config = config(&[("log.dirs", path), ("listeners", &listeners)]);
     let sentence = refusal(Server::start(config, os::runtime()).await);
     assert!(sentence.contains(&address.to_string()), "{sentence}");
     assert_eq!(names_in(dir.path()), [""; 0]);

@@ -9,14 +9,15 @@
 mod common;
 
 use bytes::Bytes;
-use common::client::{Client, fetch_request};
-use common::local::{End, Local};
+use common::client::{Client, fetch_request, keyed};
+use common::local::{End, Local, get};
+use common::{awaited, until};
 use ottla::metadata::ConfigKind;
 use ottla::protocol::messages::{
     FetchResponse, OffsetCommitRequest, OffsetCommitResponse, offset_commit_request as commit,
 };
-use ottla::record::{BatchBuilder, BatchOptions, Batches, DecodeLimits, NewRecord};
-use ottla::types::Timestamp;
+use ottla::record::{Batches, DecodeLimits};
+use ottla::runtime::os;
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -39,21 +40,8 @@ const COMPACTED: [(&str, &str); 3] = [
 
 type Values = BTreeMap<String, String>;
 
-fn record(key: &str, value: Option<&str>) -> Bytes {
-    let mut builder = BatchBuilder::new(BatchOptions::default());
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = Timestamp(i64::try_from(now.unwrap().as_millis()).unwrap());
-    let record = NewRecord {
-        key: Some(key.as_bytes()),
-        value: value.map(str::as_bytes),
-        headers: &[],
-    };
-    builder.push(now, record);
-    builder.build().unwrap().to_bytes()
-}
-
 async fn put(client: &mut Client<TcpStream>, topic: &str, key: &str, value: Option<&str>) {
-    let batch = record(key, value);
+    let batch = keyed(os::runtime().clock.wall(), key, value);
     client.produce(topic, 0, 1, batch).await.unwrap().unwrap();
 }
 
@@ -100,14 +88,11 @@ async fn read(client: &mut Client<TcpStream>, topic: &str) -> (usize, Values) {
 
 /// Waits until a reader finds at most `most` records.
 async fn wait_for_at_most(client: &mut Client<TcpStream>, topic: &str, most: usize) -> Values {
-    for _ in 0..500 {
+    let compacted = async || {
         let (count, values) = read(client, topic).await;
-        if count <= most {
-            return values;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("{topic} was not compacted in ten seconds");
+        (count <= most).then_some(values)
+    };
+    awaited(&format!("the compaction of {topic}"), compacted).await
 }
 
 fn log_files(dir: &Path) -> Vec<PathBuf> {
@@ -124,8 +109,7 @@ fn log_files(dir: &Path) -> Vec<PathBuf> {
 async fn the_newest_value_of_each_key_stays_and_a_kill_changes_nothing() {
     let mut broker = Local::start(&EAGER).await;
     let mut client = broker.connect().await;
-    let created = client.create_topic(TOPIC, 1, &COMPACTED).await;
-    created.unwrap().unwrap();
+    client.make_topic(TOPIC, 1, &COMPACTED).await;
     let newest = fill(&mut client, TOPIC, 400).await;
     // The active segment holds about twenty records.
     assert_eq!(wait_for_at_most(&mut client, TOPIC, 40).await, newest);
@@ -152,8 +136,7 @@ async fn the_cleaner_keeps_to_its_rate_and_to_another_one_as_soon_as_it_is_set()
     settings.push(("log.cleaner.io.max.bytes.per.second", "1"));
     let broker = Local::start(&settings).await;
     let mut client = broker.connect().await;
-    let created = client.create_topic(TOPIC, 1, &COMPACTED).await;
-    created.unwrap().unwrap();
+    client.make_topic(TOPIC, 1, &COMPACTED).await;
     let newest = fill(&mut client, TOPIC, 400).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(read(&mut client, TOPIC).await.0, 400);
@@ -165,8 +148,7 @@ async fn the_cleaner_keeps_to_its_rate_and_to_another_one_as_soon_as_it_is_set()
 async fn a_cleaner_that_waits_begins_at_once_when_its_pause_is_shortened() {
     let broker = Local::start(&[("log.cleaner.backoff.ms", "3600000")]).await;
     let mut client = broker.connect().await;
-    let created = client.create_topic(TOPIC, 1, &COMPACTED).await;
-    created.unwrap().unwrap();
+    client.make_topic(TOPIC, 1, &COMPACTED).await;
     let newest = fill(&mut client, TOPIC, 400).await;
     assert_eq!(read(&mut client, TOPIC).await.0, 400);
     set(&mut client, "log.cleaner.backoff.ms", "20").await;
@@ -180,8 +162,7 @@ async fn a_deleted_key_is_gone_and_its_tombstone_later_too() {
     let mut client = broker.connect().await;
     let mut settings = COMPACTED.to_vec();
     settings.push(("delete.retention.ms", "200"));
-    let created = client.create_topic(TOPIC, 1, &settings).await;
-    created.unwrap().unwrap();
+    client.make_topic(TOPIC, 1, &settings).await;
     for n in 0..40 {
         put(&mut client, TOPIC, &format!("gone {n}"), Some("value")).await;
         put(&mut client, TOPIC, &format!("gone {n}"), None).await;
@@ -209,19 +190,15 @@ async fn a_topic_that_is_compacted_and_deleted_loses_its_old_segments_too() {
         ("min.cleanable.dirty.ratio", "0.01"),
         ("retention.ms", "300"),
     ];
-    let created = client.create_topic(TOPIC, 1, &settings).await;
-    created.unwrap().unwrap();
+    client.make_topic(TOPIC, 1, &settings).await;
     for n in 0..100 {
         put(&mut client, TOPIC, &format!("key {n}"), Some("never again")).await;
     }
-    for _ in 0..500 {
+    until("the deletion of the oldest segment", async || {
         let files = log_files(&broker.dir().join("prices-0"));
-        if !files[0].ends_with("00000000000000000000.log") {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("its oldest segment is still there");
+        !files[0].ends_with("00000000000000000000.log")
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -231,8 +208,7 @@ async fn a_log_that_cannot_be_cleaned_is_left_alone_and_the_others_go_on() {
     let mut broker = Local::start(&settings).await;
     let mut client = broker.connect().await;
     for topic in [TOPIC, "broken"] {
-        let created = client.create_topic(topic, 1, &COMPACTED).await;
-        created.unwrap().unwrap();
+        client.make_topic(topic, 1, &COMPACTED).await;
         fill(&mut client, topic, 200).await;
     }
     let uncleaned = read(&mut client, "broken").await;
@@ -245,17 +221,14 @@ async fn a_log_that_cannot_be_cleaned_is_left_alone_and_the_others_go_on() {
     let page = broker.serve_http().await;
     let mut client = broker.connect().await;
     wait_for_at_most(&mut client, TOPIC, 40).await;
-    for _ in 0..500 {
-        let metrics = common::local::get(page, "/metrics").await;
+    until("word that a log cannot be cleaned", async || {
+        let metrics = get(page, "/metrics").await;
         let counts = "kafka_log_logcleanermanager_uncleanable_partitions_count";
         let mut lines = metrics.lines().filter(|line| line.starts_with(counts));
-        if lines.next().is_some_and(|line| line.ends_with(" 1")) {
-            assert!(log_files(&broker.dir().join("broken-0")).len() > 5);
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("nobody says that a log cannot be cleaned");
+        lines.next().is_some_and(|line| line.ends_with(" 1"))
+    })
+    .await;
+    assert!(log_files(&broker.dir().join("broken-0")).len() > 5);
 }
 
 fn flip_last_byte(path: &Path) {
@@ -297,36 +270,19 @@ async fn committed_offsets_are_compacted_and_still_right_after_a_kill() {
     ]);
     let mut broker = Local::start(&settings).await;
     let mut client = broker.connect().await;
-    client.create_topic(TOPIC, 1, &[]).await.unwrap().unwrap();
-    while client.find_coordinator("group").await.unwrap().is_err() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    client.make_topic(TOPIC, 1, &[]).await;
+    client.await_coordinator("group").await;
     commit_with_text(&mut client, 7).await;
     for offset in 0..600 {
         commit_with_text(&mut client, offset).await;
     }
     let dir = broker.dir().join("__consumer_offsets-0");
-    let is_compacted = || {
+    until("an oldest segment without its old commits", async || {
         let first = &log_files(&dir)[0];
         first.ends_with("00000000000000000000.log") && first.metadata().unwrap().len() < 10_000
-    };
-    for _ in 0..500 {
-        if is_compacted() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert!(
-        is_compacted(),
-        "the oldest segment has lost its old commits"
-    );
+    })
+    .await;
     let mut client = broker.restart(End::Kill).await;
-    for _ in 0..500 {
-        if let Ok(committed) = client.committed("group", TOPIC, 0).await.unwrap() {
-            assert_eq!(committed, 599);
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("the group was not loaded");
+    let committed = client.committed_when_loaded("group", TOPIC, 0).await;
+    assert_eq!(committed, 599);
 }

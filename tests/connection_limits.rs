@@ -8,12 +8,9 @@
 mod common;
 
 use common::client::Client;
-use ottla::Server;
-use ottla::config::{BrokerConfig, Properties};
+use common::local::Local;
 use ottla::metadata::ConfigKind;
 use ottla::protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
-use ottla::runtime::os;
-use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -21,39 +18,11 @@ use tokio::time::timeout;
 /// Long enough for an answer to come, if one comes.
 const A_WHILE: Duration = Duration::from_millis(200);
 
-struct Broker {
-    server: Server,
-    _dir: tempfile::TempDir,
-}
-
-async fn start(settings: &[(&str, &str)]) -> Broker {
-    let dir = tempfile::tempdir().unwrap();
-    let mut properties = Properties::embedded();
-    properties.set("listeners", "PLAINTEXT://127.0.0.1:0");
-    properties.set("log.dirs", dir.path().to_str().unwrap());
-    for (key, value) in settings {
-        properties.set(*key, *value);
-    }
-    let (config, _) = BrokerConfig::from_properties(&properties).unwrap();
-    let server = Server::start(config, os::runtime()).await.unwrap();
-    Broker { server, _dir: dir }
-}
-
-impl Broker {
-    async fn connect(&self) -> Client<TcpStream> {
-        connect(self.server.bootstrap()).await
-    }
-
-    /// A connection through another listener than the first.
-    async fn connect_on(&self, listener: &str) -> Client<TcpStream> {
-        let listening = self.server.listening().iter();
-        let found = listening.clone().find(|(name, _)| name == listener);
-        connect(found.unwrap().1).await
-    }
-}
-
-async fn connect(address: SocketAddr) -> Client<TcpStream> {
-    Client::over(TcpStream::connect(address).await.unwrap())
+/// A connection through another listener than the first.
+async fn connect_on(broker: &Local, listener: &str) -> Client<TcpStream> {
+    let mut listening = broker.server().listening().iter();
+    let found = listening.find(|(name, _)| name == listener);
+    Client::to(found.unwrap().1).await
 }
 
 async fn is_served(client: &mut Client<TcpStream>) -> bool {
@@ -63,7 +32,7 @@ async fn is_served(client: &mut Client<TcpStream>) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_too_many_is_served_once_another_has_gone() {
-    let broker = start(&[("max.connections", "2")]).await;
+    let broker = Local::start(&[("max.connections", "2")]).await;
     let (mut one, mut two) = (broker.connect().await, broker.connect().await);
     assert!(is_served(&mut one).await && is_served(&mut two).await);
     let mut three = broker.connect().await;
@@ -73,12 +42,11 @@ async fn a_connection_too_many_is_served_once_another_has_gone() {
     drop(one);
     assert!(served.await);
     assert!(is_served(&mut two).await);
-    broker.server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_address_gets_what_its_own_limit_says() {
-    let broker = start(&[
+    let broker = Local::start(&[
         ("max.connections.per.ip", "0"),
         ("max.connections.per.ip.overrides", "127.0.0.1:1"),
     ])
@@ -88,7 +56,6 @@ async fn one_address_gets_what_its_own_limit_says() {
     let mut two = broker.connect().await;
     assert!(two.is_closed().await);
     assert!(is_served(&mut one).await);
-    broker.server.stop().await;
 }
 
 const TWO_LISTENERS: &[(&str, &str)] = &[
@@ -103,34 +70,32 @@ const TWO_LISTENERS: &[(&str, &str)] = &[
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listener_has_its_own_limit_beside_the_brokers() {
     let own = ("listener.name.clients.max.connections", "1");
-    let broker = start(&[TWO_LISTENERS, &[own]].concat()).await;
+    let broker = Local::start(&[TWO_LISTENERS, &[own]].concat()).await;
     let mut one = broker.connect().await;
     assert!(is_served(&mut one).await);
     let mut two = broker.connect().await;
     assert!(timeout(A_WHILE, is_served(&mut two)).await.is_err());
-    let mut other = broker.connect_on("BROKERS").await;
+    let mut other = connect_on(&broker, "BROKERS").await;
     assert!(is_served(&mut other).await);
-    broker.server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn for_a_broker_the_client_that_was_idle_for_longest_is_closed() {
-    let broker = start(&[TWO_LISTENERS, &[("max.connections", "2")]].concat()).await;
+    let broker = Local::start(&[TWO_LISTENERS, &[("max.connections", "2")]].concat()).await;
     let (mut one, mut two) = (broker.connect().await, broker.connect().await);
     assert!(is_served(&mut two).await && is_served(&mut one).await);
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert!(is_served(&mut two).await);
-    let mut peer = broker.connect_on("BROKERS").await;
+    let mut peer = connect_on(&broker, "BROKERS").await;
     assert!(is_served(&mut peer).await);
     assert!(one.is_closed().await);
     assert!(is_served(&mut two).await);
-    assert_eq!(broker.server.connections(), 2);
-    broker.server.stop().await;
+    assert_eq!(broker.server().connections(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_limit_is_lowered_those_idle_for_longest_are_closed() {
-    let broker = start(&[]).await;
+    let broker = Local::start(&[]).await;
     let mut idle = Vec::new();
     for _ in 0..3 {
         idle.push(broker.connect().await);
@@ -144,5 +109,4 @@ async fn when_the_limit_is_lowered_those_idle_for_longest_are_closed() {
         assert!(client.is_closed().await);
     }
     assert!(is_served(&mut admin).await);
-    broker.server.stop().await;
 }

@@ -117,12 +117,7 @@ fn partitions(dir: &Path, topic: &str) -> usize {
 async fn new_partitions_go_where_nothing_is_cordoned_and_old_ones_stay_in_use() {
     let mut cluster = Cluster::start().await;
     let (a, b) = (text(&cluster.a).to_owned(), text(&cluster.b).to_owned());
-    cluster
-        .client
-        .create_topic("old", 2, &[])
-        .await
-        .unwrap()
-        .unwrap();
+    cluster.client.make_topic("old", 2, &[]).await;
     assert_eq!(
         [&cluster.a, &cluster.b].map(|dir| partitions(dir.path(), "old")),
         [1, 1]
@@ -130,12 +125,7 @@ async fn new_partitions_go_where_nothing_is_cordoned_and_old_ones_stay_in_use() 
 
     assert_eq!(cluster.cordon(Some(&a)).await, ErrorCode::None);
     assert_eq!(cluster.described().await, [true, false]);
-    cluster
-        .client
-        .create_topic("new", 4, &[])
-        .await
-        .unwrap()
-        .unwrap();
+    cluster.client.make_topic("new", 4, &[]).await;
     assert_eq!(partitions(cluster.a.path(), "new"), 0);
     assert_eq!(partitions(cluster.b.path(), "new"), 4);
     for partition in 0..2 {
@@ -148,24 +138,14 @@ async fn new_partitions_go_where_nothing_is_cordoned_and_old_ones_stay_in_use() 
     assert_eq!(cluster.cordon(Some(&b)).await, ErrorCode::None);
     cluster.client = cluster.broker.restart(End::Stop).await;
     assert_eq!(cluster.described().await, [false, true]);
-    cluster
-        .client
-        .create_topic("last", 2, &[])
-        .await
-        .unwrap()
-        .unwrap();
+    cluster.client.make_topic("last", 2, &[]).await;
     assert_eq!(partitions(cluster.a.path(), "last"), 2);
 }
 
 #[tokio::test]
 async fn with_all_directories_cordoned_only_an_assignment_by_hand_goes_through() {
     let mut cluster = Cluster::start().await;
-    cluster
-        .client
-        .create_topic("old", 1, &[])
-        .await
-        .unwrap()
-        .unwrap();
+    cluster.client.make_topic("old", 1, &[]).await;
     assert_eq!(cluster.cordon(Some("*")).await, ErrorCode::None);
     assert_eq!(cluster.described().await, [true, true]);
     let why = "Unable to replicate the partition 1 time(s): All brokers are currently fenced, or have all \
@@ -186,12 +166,7 @@ async fn with_all_directories_cordoned_only_an_assignment_by_hand_goes_through()
 #[tokio::test]
 async fn nothing_is_moved_to_a_cordoned_directory_and_only_log_directories_can_be_cordoned() {
     let mut cluster = Cluster::start().await;
-    cluster
-        .client
-        .create_topic("t", 1, &[])
-        .await
-        .unwrap()
-        .unwrap();
+    cluster.client.make_topic("t", 1, &[]).await;
     assert_eq!(
         cluster.cordon(Some("/elsewhere")).await,
         ErrorCode::InvalidRequest

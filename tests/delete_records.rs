@@ -9,30 +9,18 @@ mod common;
 
 use common::client::{Client, Refused, batch};
 use common::local::{End, Local};
-use common::world;
+use common::{until, world};
 use ottla::protocol::ErrorCode;
 use ottla::protocol::messages::{
-    DescribeLogDirsRequest, DescribeLogDirsResponse, ListOffsetsRequest, ListOffsetsResponse,
-    list_offsets_request as list,
+    ListOffsetsRequest, ListOffsetsResponse, list_offsets_request as list,
 };
 use ottla::sim::{Keep, SimClock, SimDisk};
 use ottla::types::Timestamp;
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 
 const TOPIC: &str = "orders";
 const HIGH_WATERMARK: i64 = -1;
-
-/// Asks for one partition: the start that the log has now, or why not.
-async fn delete_to<S: AsyncRead + AsyncWrite + Unpin>(
-    client: &mut Client<S>,
-    topic: &'static str,
-    partition: i32,
-    offset: i64,
-) -> std::io::Result<Result<i64, ErrorCode>> {
-    let answer = client.delete_records(topic, partition, offset).await?;
-    Ok(answer.map_err(|Refused(code)| code))
-}
 
 async fn earliest<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>) -> i64 {
     let request = ListOffsetsRequest {
@@ -54,7 +42,7 @@ async fn earliest<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>) -> 
 
 /// Two batches of five records each.
 async fn ten_records<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>) {
-    client.create_topic(TOPIC, 1, &[]).await.unwrap().unwrap();
+    client.make_topic(TOPIC, 1, &[]).await;
     for _ in 0..2 {
         let five = batch(Timestamp(1), &["a", "b", "c", "d", "e"]);
         client.produce(TOPIC, 0, -1, five).await.unwrap().unwrap();
@@ -66,7 +54,7 @@ async fn readers_begin_at_the_new_start_even_in_the_middle_of_a_batch() {
     let broker = Local::start(&[]).await;
     let mut client = broker.connect().await;
     ten_records(&mut client).await;
-    assert_eq!(delete_to(&mut client, TOPIC, 0, 7).await.unwrap(), Ok(7));
+    assert_eq!(client.delete_records(TOPIC, 0, 7).await.unwrap(), Ok(7));
     assert_eq!(earliest(&mut client).await, 7);
     let below = client.fetch(TOPIC, 0, 6).await.unwrap();
     assert_eq!(below, Err(Refused(ErrorCode::OffsetOutOfRange)));
@@ -74,9 +62,9 @@ async fn readers_begin_at_the_new_start_even_in_the_middle_of_a_batch() {
     let offsets: Vec<i64> = left.iter().map(|record| record.offset).collect();
     assert_eq!(offsets, [7, 8, 9]);
 
-    let back = delete_to(&mut client, TOPIC, 0, 3).await.unwrap();
+    let back = client.delete_records(TOPIC, 0, 3).await.unwrap();
     assert_eq!(back, Ok(7), "a start never goes back");
-    let all = delete_to(&mut client, TOPIC, 0, HIGH_WATERMARK).await;
+    let all = client.delete_records(TOPIC, 0, HIGH_WATERMARK).await;
     assert_eq!(all.unwrap(), Ok(10));
     let next = client.produce(TOPIC, 0, -1, batch(Timestamp(1), &["f"]));
     assert_eq!(next.await.unwrap(), Ok(10));
@@ -89,27 +77,17 @@ async fn what_cannot_be_deleted_is_refused_with_kafkas_codes() {
     ten_records(&mut client).await;
     let compacted = [("cleanup.policy", "compact")];
     let both = [("cleanup.policy", "compact,delete")];
-    client
-        .create_topic("compacted", 1, &compacted)
-        .await
-        .unwrap()
-        .unwrap();
-    client
-        .create_topic("both", 1, &both)
-        .await
-        .unwrap()
-        .unwrap();
+    client.make_topic("compacted", 1, &compacted).await;
+    client.make_topic("both", 1, &both).await;
     let _ = client
         .find_coordinator("makes the offsets topic")
         .await
         .unwrap();
-    while delete_to(&mut client, "__consumer_offsets", 0, 0)
-        .await
-        .unwrap()
-        == Err(ErrorCode::UnknownTopicOrPartition)
-    {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until("the offsets topic", async || {
+        let deleted = client.delete_records("__consumer_offsets", 0, 0).await;
+        deleted.unwrap() != Err(Refused(ErrorCode::UnknownTopicOrPartition))
+    })
+    .await;
     for (topic, partition, offset, code) in [
         (TOPIC, 0, 11, ErrorCode::OffsetOutOfRange),
         (TOPIC, 0, -2, ErrorCode::OffsetOutOfRange),
@@ -118,14 +96,14 @@ async fn what_cannot_be_deleted_is_refused_with_kafkas_codes() {
         ("compacted", 0, 0, ErrorCode::PolicyViolation),
         ("__consumer_offsets", 0, 0, ErrorCode::InvalidTopicException),
     ] {
-        let refused = delete_to(&mut client, topic, partition, offset).await;
+        let refused = client.delete_records(topic, partition, offset).await;
         assert_eq!(
             refused.unwrap(),
-            Err(code),
+            Err(Refused(code)),
             "{topic}-{partition} to {offset}"
         );
     }
-    assert_eq!(delete_to(&mut client, "both", 0, 0).await.unwrap(), Ok(0));
+    assert_eq!(client.delete_records("both", 0, 0).await.unwrap(), Ok(0));
     assert_eq!(earliest(&mut client).await, 0, "nothing was deleted");
 }
 
@@ -134,10 +112,10 @@ async fn a_start_that_was_answered_survives_a_stop_and_a_kill() {
     let mut broker = Local::start(&[]).await;
     let mut client = broker.connect().await;
     ten_records(&mut client).await;
-    assert_eq!(delete_to(&mut client, TOPIC, 0, 2).await.unwrap(), Ok(2));
+    assert_eq!(client.delete_records(TOPIC, 0, 2).await.unwrap(), Ok(2));
     let mut client = broker.restart(End::Kill).await;
     assert_eq!(earliest(&mut client).await, 2);
-    assert_eq!(delete_to(&mut client, TOPIC, 0, 8).await.unwrap(), Ok(8));
+    assert_eq!(client.delete_records(TOPIC, 0, 8).await.unwrap(), Ok(8));
     let mut client = broker.restart(End::Stop).await;
     assert_eq!(earliest(&mut client).await, 8);
     let mut client = broker.restart(End::Kill).await;
@@ -155,35 +133,28 @@ async fn the_bytes_below_the_start_go_with_the_next_retention_check() {
     let broker = Local::start(&soon).await;
     let mut client = broker.connect().await;
     let configs = [("segment.bytes", "1048576"), ("retention.ms", "-1")];
-    client
-        .create_topic(TOPIC, 1, &configs)
-        .await
-        .unwrap()
-        .unwrap();
+    client.make_topic(TOPIC, 1, &configs).await;
     let large = "x".repeat(600_000);
     for _ in 0..3 {
         let batch = batch(Timestamp(1), &[&large]);
         client.produce(TOPIC, 0, -1, batch).await.unwrap().unwrap();
     }
     assert!(bytes(&mut client).await > 1_800_000);
-    assert_eq!(delete_to(&mut client, TOPIC, 0, 2).await.unwrap(), Ok(2));
-    while bytes(&mut client).await > 601_000 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    assert_eq!(client.delete_records(TOPIC, 0, 2).await.unwrap(), Ok(2));
+    until("the deletion of two segments", async || {
+        bytes(&mut client).await <= 601_000
+    })
+    .await;
     let left = client.read_all(TOPIC, 0, 2).await.unwrap().unwrap();
     assert_eq!(left.len(), 1);
 }
 
 /// Size of the partition's log, as kafka-log-dirs shows it.
-async fn bytes<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>) -> i64 {
-    let request = DescribeLogDirsRequest { topics: None };
-    let response: DescribeLogDirsResponse = client.call(&request, 4).await.unwrap();
-    let topics = response.results[0].topics.iter();
-    let mut sizes = topics
-        .filter(|topic| &*topic.name == TOPIC)
-        .flat_map(|topic| &topic.partitions)
-        .map(|partition| partition.partition_size);
-    sizes.next().expect("the partition is described")
+async fn bytes(client: &mut Client<TcpStream>) -> i64 {
+    let results = client.log_dirs().await.unwrap();
+    let mut topics = results[0].topics.iter();
+    let topic = topics.find(|topic| &*topic.name == TOPIC);
+    topic.expect("the topic is described").partitions[0].partition_size
 }
 
 /// An administrator deletes records because the disk is full, and the new start cannot be written down.
@@ -198,10 +169,10 @@ fn on_a_full_disk_a_start_is_answered_once_it_is_written_down() {
             let mut client = world::connect().await;
             ten_records(&mut client).await;
             disk.set_capacity(Some(disk.used()));
-            let refused = delete_to(&mut client, TOPIC, 0, 5).await?;
-            assert_eq!(refused, Err(ErrorCode::KafkaStorageError));
+            let refused = client.delete_records(TOPIC, 0, 5).await?;
+            assert_eq!(refused, Err(Refused(ErrorCode::KafkaStorageError)));
             disk.set_capacity(None);
-            assert_eq!(delete_to(&mut client, TOPIC, 0, 5).await?, Ok(5));
+            assert_eq!(client.delete_records(TOPIC, 0, 5).await?, Ok(5));
             let next = batch(Timestamp(1), &["f"]);
             assert_eq!(client.produce(TOPIC, 0, -1, next).await?, Ok(10));
             Ok(())

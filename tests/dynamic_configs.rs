@@ -9,8 +9,8 @@
 mod common;
 
 use common::client::{Client, batch};
-use ottla::Server;
-use ottla::config::{BrokerConfig, Properties};
+use common::local::{End, Local};
+use common::until;
 use ottla::protocol::messages::{
     AlterConfigsRequest, AlterConfigsResponse, DescribeConfigsRequest, DescribeConfigsResponse,
     IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, ListConfigResourcesRequest,
@@ -23,9 +23,7 @@ use ottla::protocol::{ErrorCode, Text};
 use ottla::runtime::{LogLevel, Loggers, Runtime, os};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpStream;
 
 const TOPIC: i8 = 2;
@@ -48,46 +46,33 @@ type Change<'a> = (&'a str, i8, Option<&'a str>);
 type ResourceChange<'a> = (Resource<'a>, &'a [Change<'a>]);
 
 struct Broker {
-    server: Server,
+    local: Local,
     client: Client<TcpStream>,
 }
 
 /// A broker that looks for old segments twenty times a second.
-async fn start(dir: &Path) -> Broker {
-    start_in(dir, os::runtime()).await
+async fn start() -> Broker {
+    start_in(os::runtime()).await
 }
 
-async fn start_in(dir: &Path, runtime: Runtime) -> Broker {
-    let mut properties = Properties::embedded();
-    for (key, value) in [
-        ("listeners", "PLAINTEXT://127.0.0.1:0"),
-        ("log.dirs", dir.to_str().unwrap()),
+async fn start_in(runtime: Runtime) -> Broker {
+    let settings = [
         ("log.initial.task.delay.ms", "0"),
         ("log.retention.check.interval.ms", "50"),
         ("message.max.bytes", "5000"),
-    ] {
-        properties.set(key, value);
-    }
-    let (config, _) = BrokerConfig::from_properties(&properties).unwrap();
-    let server = Server::start(config, runtime).await.unwrap();
-    let client = connect(&server).await;
-    Broker { server, client }
-}
-
-async fn connect(server: &Server) -> Client<TcpStream> {
-    Client::over(TcpStream::connect(server.bootstrap()).await.unwrap())
+    ];
+    let local = Local::start_in(runtime, tempfile::tempdir().unwrap(), &settings).await;
+    let client = local.connect().await;
+    Broker { local, client }
 }
 
 impl Broker {
-    async fn restart(self, dir: &Path) -> Broker {
-        drop(self.client);
-        self.server.stop().await;
-        start(dir).await
+    async fn restart(&mut self) {
+        self.client = self.local.restart(End::Stop).await;
     }
 
     async fn create(&mut self, topic: &str, configs: &[(&'static str, &'static str)]) {
-        let created = self.client.create_topic(topic, 1, configs).await.unwrap();
-        assert_eq!(created, Ok(()));
+        self.client.make_topic(topic, 1, configs).await;
     }
 
     /// Error and message for each resource.
@@ -225,8 +210,7 @@ impl Broker {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topics_key_reaches_its_open_log_and_outlives_the_broker() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut broker = start(dir.path()).await;
+    let mut broker = start().await;
     broker.create("t", &[]).await;
     assert!(broker.takes("t", 1000).await);
     broker.set((TOPIC, "t"), "max.message.bytes", "500").await;
@@ -236,7 +220,7 @@ async fn a_topics_key_reaches_its_open_log_and_outlives_the_broker() {
         ("500".into(), 1)
     );
 
-    let mut broker = broker.restart(dir.path()).await;
+    broker.restart().await;
     assert!(!broker.takes("t", 1000).await);
     broker.delete((TOPIC, "t"), "max.message.bytes").await;
     assert!(broker.takes("t", 1000).await);
@@ -244,13 +228,11 @@ async fn a_topics_key_reaches_its_open_log_and_outlives_the_broker() {
         broker.value((TOPIC, "t"), "max.message.bytes").await,
         ("5000".into(), 4)
     );
-    broker.server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_has_its_own_value_else_this_brokers_else_all_brokers_else_the_files() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut broker = start(dir.path()).await;
+    let mut broker = start().await;
     broker.create("plain", &[]).await;
     broker.create("own", &[("max.message.bytes", "3000")]).await;
     let key = "max.message.bytes";
@@ -271,7 +253,7 @@ async fn a_topic_has_its_own_value_else_this_brokers_else_all_brokers_else_the_f
     assert!(broker.takes("own", 2500).await);
     assert_eq!(broker.value((TOPIC, "own"), key).await, ("3000".into(), 1));
 
-    let mut broker = broker.restart(dir.path()).await;
+    broker.restart().await;
     assert!(broker.takes("plain", 1500).await && !broker.takes("plain", 2500).await);
     let described = broker.describe((TOPIC, "plain")).await.unwrap();
     let described = described.iter().find(|d| *d.name == *key).unwrap();
@@ -285,51 +267,43 @@ async fn a_topic_has_its_own_value_else_this_brokers_else_all_brokers_else_the_f
     broker.delete((BROKER, ""), "message.max.bytes").await;
     assert!(broker.takes("plain", 4500).await && !broker.takes("plain", 6000).await);
     assert_eq!(broker.defaults().await, ["min.insync.replicas"]);
-    broker.server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shorter_retention_removes_what_is_old_without_a_restart() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut broker = start(dir.path()).await;
+    let mut broker = start().await;
     broker.create("t", &[]).await;
     assert!(broker.takes("t", 100).await);
     assert_eq!(broker.first_offset("t").await, 0);
     broker.set((BROKER, ""), "log.retention.ms", "1").await;
-    for _ in 0..200 {
-        if broker.first_offset("t").await == 1 {
-            return broker.server.stop().await;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("the old segment stayed");
+    until("the end of the old segment", async || {
+        broker.first_offset("t").await == 1
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fewer_connections_from_one_address_are_let_in_as_soon_as_that_is_set() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut broker = start(dir.path()).await;
+    let mut broker = start().await;
     broker
         .set((BROKER, ""), "max.connections.per.ip", "1")
         .await;
-    assert!(connect(&broker.server).await.is_closed().await);
+    assert!(broker.local.connect().await.is_closed().await);
     broker.delete((BROKER, ""), "max.connections.per.ip").await;
-    let mut second = connect(&broker.server).await;
+    let mut second = broker.local.connect().await;
     assert_eq!(second.create_topic("t", 1, &[]).await.unwrap(), Ok(()));
-    broker.server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn groups_and_subscriptions_are_kept_and_listed_until_nothing_is_set_for_them() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut broker = start(dir.path()).await;
+    let mut broker = start().await;
     broker
         .set((GROUP, "g"), "consumer.session.timeout.ms", "50000")
         .await;
     broker
         .set((CLIENT_METRICS, "m"), "interval.ms", "1000")
         .await;
-    let mut broker = broker.restart(dir.path()).await;
+    broker.restart().await;
     let both = [(GROUP, "g".to_owned()), (CLIENT_METRICS, "m".to_owned())];
     assert_eq!(broker.listed(&[CLIENT_METRICS, GROUP]).await, both);
     assert_eq!(
@@ -349,26 +323,22 @@ async fn groups_and_subscriptions_are_kept_and_listed_until_nothing_is_set_for_t
     broker.delete((GROUP, "g"), key).await;
     broker.delete((CLIENT_METRICS, "m"), "interval.ms").await;
     assert_eq!(broker.listed(&[CLIENT_METRICS, GROUP]).await, []);
-    broker.server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_of_the_same_name_does_not_inherit_what_was_set() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut broker = start(dir.path()).await;
+    let mut broker = start().await;
     broker.create("t", &[]).await;
     broker.set((TOPIC, "t"), "retention.ms", "77777").await;
     broker.client.delete_topic("t").await.unwrap().unwrap();
     broker.create("t", &[]).await;
     let retention = broker.value((TOPIC, "t"), "retention.ms").await;
     assert_eq!(retention, ("604800000".into(), 5));
-    broker.server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_grows_and_shrinks_and_a_check_changes_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut broker = start(dir.path()).await;
+    let mut broker = start().await;
     broker.create("t", &[]).await;
     let topic = (TOPIC, "t");
     broker
@@ -384,13 +354,11 @@ async fn a_list_grows_and_shrinks_and_a_check_changes_nothing() {
         .change(topic, "cleanup.policy", SUBTRACT, Some("delete"))
         .await;
     assert_eq!(broker.value(topic, "cleanup.policy").await.0, "compact");
-    broker.server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_brokers_agree_on_how_many_replicas_must_be_in_sync() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut broker = start(dir.path()).await;
+    let mut broker = start().await;
     let key = "min.insync.replicas";
     assert_eq!(broker.value((BROKER, ""), key).await, ("1".into(), 3));
     for (name, change) in [("1", (key, SET, Some("2"))), ("", (key, DELETE, None))] {
@@ -398,15 +366,13 @@ async fn all_brokers_agree_on_how_many_replicas_must_be_in_sync() {
         assert_eq!(code, ErrorCode::InvalidConfig, "{name}");
     }
     broker.set((BROKER, ""), key, "2").await;
-    let mut broker = broker.restart(dir.path()).await;
+    broker.restart().await;
     assert_eq!(broker.value((BROKER, ""), key).await, ("2".into(), 3));
-    broker.server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_older_api_replaces_all_that_is_set() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut broker = start(dir.path()).await;
+    let mut broker = start().await;
     broker
         .create("t", &[("retention.ms", "5"), ("flush.ms", "6")])
         .await;
@@ -441,13 +407,11 @@ async fn the_older_api_replaces_all_that_is_set() {
         ("9".into(), 1)
     );
     assert_eq!(broker.value((TOPIC, "t"), "flush.ms").await.1, 5);
-    broker.server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_resource_is_refused_by_itself_with_kafkas_code() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut broker = start(dir.path()).await;
+    let mut broker = start().await;
     broker.create("t", &[]).await;
     let set: &[_] = &[("retention.ms", SET, Some("5"))];
     let without: &[_] = &[("retention.ms", SET, None), ("flush.ms", APPEND, None)];
@@ -597,13 +561,11 @@ async fn each_resource_is_refused_by_itself_with_kafkas_code() {
     ] {
         assert_eq!(broker.describe(resource).await, Err(code), "{resource:?}");
     }
-    broker.server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_brokers_secret_is_never_told_and_keys_that_are_read_once_say_so() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut broker = start(dir.path()).await;
+    let mut broker = start().await;
     let key = "listener.name.plaintext.ssl.key.password";
     broker.set((BROKER, "1"), key, "hush").await;
     let described = broker.describe((BROKER, "1")).await.unwrap();
@@ -615,7 +577,6 @@ async fn a_brokers_secret_is_never_told_and_keys_that_are_read_once_say_so() {
     assert!(find("num.partitions").read_only && !find("log.retention.ms").read_only);
     assert!(find("num.partitions").documentation.is_some());
     assert_eq!(find("num.partitions").config_type, 3);
-    broker.server.stop().await;
 }
 
 /// Loggers that somebody embeds a broker with.
@@ -642,12 +603,11 @@ impl Loggers for Remembered {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn levels_of_loggers_are_described_and_changed() {
-    let dir = tempfile::tempdir().unwrap();
     let runtime = Runtime {
         loggers: Arc::new(Remembered::default()),
         ..os::runtime()
     };
-    let mut broker = start_in(dir.path(), runtime).await;
+    let mut broker = start_in(runtime).await;
     let loggers = (BROKER_LOGGER, "1");
     assert_eq!(broker.value(loggers, "ottla.net").await, ("WARN".into(), 6));
     let debug: &[_] = &[("ottla.net", SET, Some("DEBUG"))];
@@ -670,5 +630,4 @@ async fn levels_of_loggers_are_described_and_changed() {
         broker.refusal((BROKER_LOGGER, "2"), other).await,
         ErrorCode::InvalidRequest
     );
-    broker.server.stop().await;
 }

@@ -10,8 +10,6 @@ mod common;
 
 use common::client::{Client, Refused, batch};
 use common::local::{End, Local, get};
-use ottla::Server;
-use ottla::config::{BrokerConfig, Properties};
 use ottla::protocol::ErrorCode;
 use ottla::protocol::messages::{
     MetadataRequest, MetadataResponse, metadata_request::MetadataRequestTopic,
@@ -59,8 +57,7 @@ async fn write(client: &mut Connected, partition: i32, value: &str) -> Result<i6
 
 /// Makes the topic and writes one record to each partition.
 async fn begin(client: &mut Connected) {
-    let created = client.create_topic(TOPIC, PARTITIONS, &[]).await.unwrap();
-    created.unwrap();
+    client.make_topic(TOPIC, PARTITIONS, &[]).await;
     for partition in 0..PARTITIONS {
         write(client, partition, "kept").await.unwrap();
     }
@@ -119,26 +116,13 @@ async fn directory_errors(client: &mut Connected) -> Vec<(String, ErrorCode)> {
         .collect()
 }
 
-async fn start_on(disk: &SimDisk) -> Server {
-    let mut properties = Properties::embedded();
-    for (key, value) in [
-        ("node.id", "1"),
-        ("listeners", "PLAINTEXT://127.0.0.1:0"),
-        ("advertised.listeners", "PLAINTEXT://127.0.0.1:0"),
-        ("log.dirs", "/a,/b"),
-    ] {
-        properties.set(key, value);
-    }
-    let config = BrokerConfig::from_properties(&properties).unwrap().0;
+async fn start_on(disk: &SimDisk) -> Local {
     let runtime = Runtime {
         disk: Arc::new(disk.clone()),
         ..os::runtime()
     };
-    Server::start(config, runtime).await.unwrap()
-}
-
-async fn connect(server: &Server) -> Connected {
-    Client::over(TcpStream::connect(server.bootstrap()).await.unwrap())
+    let unused = tempfile::tempdir().unwrap();
+    Local::start_in(runtime, unused, &[("log.dirs", "/a,/b")]).await
 }
 
 fn break_disk(disk: &SimDisk, on: Operation, path: &'static str) {
@@ -148,8 +132,8 @@ fn break_disk(disk: &SimDisk, on: Operation, path: &'static str) {
 #[tokio::test]
 async fn one_failed_write_takes_a_directory_offline_for_good_and_the_others_go_on() {
     let disk = SimDisk::new(SimClock::manual());
-    let server = start_on(&disk).await;
-    let mut client = connect(&server).await;
+    let mut broker = start_on(&disk).await;
+    let mut client = broker.connect().await;
     begin(&mut client).await;
     let (good, bad) = (lying_on(&disk, "/a"), lying_on(&disk, "/b"));
     assert_eq!((good.len(), bad.len()), (2, 2));
@@ -178,18 +162,14 @@ async fn one_failed_write_takes_a_directory_offline_for_good_and_the_others_go_o
         ("/b".to_owned(), ErrorCode::KafkaStorageError),
     ];
     assert_eq!(directory_errors(&mut client).await, expected);
-    let http = server.serve_http("127.0.0.1", 0).await.unwrap();
-    let metrics = get(http, "/metrics").await;
+    let metrics = get(broker.serve_http().await, "/metrics").await;
     assert!(metrics.contains("\nkafka_log_logmanager_offlinelogdirectorycount 1\n"));
 
-    server.kill().await;
-    let server = start_on(&disk).await;
-    let mut client = connect(&server).await;
+    let mut client = broker.restart(End::Kill).await;
     leaderless(&mut client, &[]).await;
     for partition in &bad {
         assert_eq!(values(&mut client, *partition).await.unwrap(), [b"kept"]);
     }
-    server.stop().await;
 }
 
 /// A start without one of the directories made empty logs in another one for the partitions that it held.
@@ -212,7 +192,7 @@ async fn a_start_without_a_directory_serves_the_others_and_makes_no_empty_logs()
     broker.resume().await;
     let mut client = broker.connect().await;
     leaderless(&mut client, &bad).await;
-    client.create_topic("more", 1, &[]).await.unwrap().unwrap();
+    client.make_topic("more", 1, &[]).await;
     for partition in &bad {
         let refused = Err(Refused(ErrorCode::KafkaStorageError));
         assert_eq!(write(&mut client, *partition, "refused").await, refused);
@@ -239,13 +219,12 @@ async fn a_start_without_a_directory_serves_the_others_and_makes_no_empty_logs()
 #[tokio::test]
 async fn the_failure_of_the_metadata_s_directory_ends_the_broker_with_a_reason() {
     let disk = SimDisk::new(SimClock::manual());
-    let mut server = start_on(&disk).await;
-    let mut client = connect(&server).await;
+    let mut broker = start_on(&disk).await;
+    let mut client = broker.connect().await;
     begin(&mut client).await;
     break_disk(&disk, Operation::Sync, "/a/__cluster_metadata-0");
     let refused = client.create_topic("more", 1, &[]).await.unwrap();
     assert_eq!(refused, Err(Refused(ErrorCode::KafkaStorageError)));
-    let reason = server.failed().await;
+    let reason = broker.failed().await;
     assert!(reason.contains("metadata, /a, has failed"), "{reason}");
-    server.stop().await;
 }

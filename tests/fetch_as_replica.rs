@@ -20,7 +20,7 @@ const TOPIC: &str = "orders";
 async fn a_replica_hears_that_a_topic_is_unknown_before_it_hears_that_it_is_no_replica() {
     let broker = Local::start(&[]).await;
     let mut client = broker.connect().await;
-    client.create_topic(TOPIC, 1, &[]).await.unwrap().unwrap();
+    client.make_topic(TOPIC, 1, &[]).await;
     for (topic, expected) in [
         (TOPIC, ErrorCode::NotLeaderOrFollower),
         ("nowhere", ErrorCode::UnknownTopicOrPartition),

@@ -12,13 +12,11 @@
 
 mod common;
 
-use common::client::{Client, Refused, batch};
+use common::client::{Client, batch};
 use common::local::{End, Local};
-use ottla::protocol::ErrorCode;
 use ottla::protocol::messages::{FetchRequest, FetchResponse, fetch_request as fetch};
 use ottla::types::Timestamp;
 use std::path::Path;
-use std::time::Duration;
 use tokio::net::TcpStream;
 
 /// A broker on a copy of a fixture.
@@ -60,23 +58,6 @@ fn owned(values: &[(i64, &str)]) -> Vec<(i64, String)> {
         .collect()
 }
 
-/// What the group has committed, once its coordinator has loaded.
-async fn offset_of(
-    client: &mut Client<TcpStream>,
-    group: &str,
-    topic: &str,
-    partition: i32,
-) -> i64 {
-    loop {
-        match client.committed(group, topic, partition).await.unwrap() {
-            Err(Refused(ErrorCode::CoordinatorLoadInProgress)) => {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            found => return found.unwrap(),
-        }
-    }
-}
-
 /// What every fixture holds (tests/fixtures/Fixture.java), before and after the broker was killed.
 async fn check_what_all_have(broker: &mut Local) {
     for killed in [false, true] {
@@ -97,8 +78,8 @@ async fn check_what_all_have(broker: &mut Local) {
         let compacted = owned(&[(9, "a3"), (10, "b3"), (11, "c3"), (12, "")]);
         assert_eq!(values(&mut client, "prices", 0).await, compacted);
         for (partition, committed) in [(0, 7), (1, 3)] {
-            let found = offset_of(&mut client, "billing", "orders", partition).await;
-            assert_eq!(found, committed);
+            let found = client.committed_when_loaded("billing", "orders", partition);
+            assert_eq!(found.await, committed);
         }
         let next = client.produce("orders", 0, -1, batch(Timestamp(1), &["next"]));
         assert_eq!(next.await.unwrap(), Ok(10 + i64::from(killed)));
@@ -131,7 +112,8 @@ async fn what_apache_kafka_4_3_1_wrote_is_read_and_written_on() {
     let aborted: Vec<i64> = aborted.iter().map(|one| one.first_offset).collect();
     assert_eq!((partition.last_stable_offset, aborted), (4, vec![2]));
     // Offsets that were committed in a transaction.
-    assert_eq!(offset_of(&mut client, "auditing", "payments", 0).await, 1);
+    let committed = client.committed_when_loaded("auditing", "payments", 0);
+    assert_eq!(committed.await, 1);
 }
 
 #[tokio::test]

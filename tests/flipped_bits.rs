@@ -11,20 +11,17 @@
 
 mod common;
 
-use bytes::Bytes;
-use common::client::{Client, fetch_request, idempotent_batch};
+use common::client::{Client, fetch_request, idempotent_batch, keyed};
 use common::crash::{shown, unguarded};
-use common::local::{End, Local};
+use common::local::{End, Local, config};
+use common::until;
 use ottla::Server;
-use ottla::config::{BrokerConfig, Properties};
 use ottla::protocol::messages::FetchResponse;
-use ottla::record::{BatchBuilder, BatchOptions, Batches, DecodeLimits, NewRecord};
+use ottla::record::{Batches, DecodeLimits};
 use ottla::runtime::os;
 use ottla::sim::SimRng;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-use tokio::net::TcpStream;
 
 const FLIPS: u64 = 12;
 
@@ -111,11 +108,7 @@ async fn scene(end: End) -> Files {
     let mut local = Local::start(&SETTINGS).await;
     let mut client = local.connect().await;
     for (topic, configs) in [("orders", &SMALL[..]), ("prices", &COMPACTED)] {
-        client
-            .create_topic(topic, 1, configs)
-            .await
-            .unwrap()
-            .unwrap();
+        client.make_topic(topic, 1, configs).await;
     }
     let producer = client.producer_id().await.unwrap().unwrap();
     let now = os::runtime().clock.wall();
@@ -128,7 +121,7 @@ async fn scene(end: End) -> Files {
             .unwrap();
     }
     for n in 0..100 {
-        let priced = keyed(&value(n));
+        let priced = keyed(now, "key", Some(&value(n)));
         client
             .produce("prices", 0, -1, priced)
             .await
@@ -137,33 +130,21 @@ async fn scene(end: End) -> Files {
     }
     let deleted = client.delete_records("orders", 0, START).await.unwrap();
     assert_eq!(deleted, Ok(START));
-    while client.find_coordinator("group").await.unwrap().is_err() {}
-    while client
-        .commit("group", "orders", 0, COMMITTED)
-        .await
-        .unwrap()
-        .is_err()
-    {}
-    while !local.dir().join("cleaner-offset-checkpoint").exists() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    client.await_coordinator("group").await;
+    until("a commit", async || {
+        let committed = client.commit("group", "orders", 0, COMMITTED).await;
+        committed.unwrap().is_ok()
+    })
+    .await;
+    until("a cleaning", async || {
+        local.dir().join("cleaner-offset-checkpoint").exists()
+    })
+    .await;
     local.end(end).await;
     let mut files = Files::new();
     read_files(local.dir(), local.dir(), &mut files);
     files.retain(|path, _| path.extension().is_none_or(|ending| ending != "deleted"));
     files
-}
-
-/// A batch of one record of the compacted topic, whose key is always the same.
-fn keyed(value: &str) -> Bytes {
-    let mut builder = BatchBuilder::new(BatchOptions::default());
-    let record = NewRecord {
-        key: Some(b"key"),
-        value: Some(value.as_bytes()),
-        headers: &[],
-    };
-    builder.push(os::runtime().clock.wall(), record);
-    builder.build().unwrap().to_bytes()
 }
 
 fn value(n: i64) -> String {
@@ -175,24 +156,16 @@ fn value(n: i64) -> String {
 async fn served(files: &Files, may_be_short: bool) -> Option<Vec<String>> {
     let home = tempfile::tempdir().unwrap();
     write_files(home.path(), files);
-    let mut properties = Properties::embedded();
-    for listeners in ["listeners", "advertised.listeners"] {
-        properties.set(listeners, "PLAINTEXT://127.0.0.1:0");
-    }
-    properties.set("log.dirs", home.path().to_str().unwrap());
-    for (key, value) in SETTINGS {
-        properties.set(key, value);
-    }
-    let (config, _) = BrokerConfig::from_properties(&properties).unwrap();
-    let server = match Server::start(config, os::runtime()).await {
+    let mut settings = SETTINGS.to_vec();
+    settings.push(("log.dirs", home.path().to_str().unwrap()));
+    let server = match Server::start(config(&settings), os::runtime()).await {
         Ok(server) => server,
         Err(error) => {
             assert!(!error.to_string().is_empty());
             return None;
         }
     };
-    let stream = TcpStream::connect(server.bootstrap()).await.unwrap();
-    let mut client = Client::over(stream);
+    let mut client = Client::to(server.bootstrap()).await;
     let mut violations = Vec::new();
     let mut next = START;
     while next < i64::from(RECORDS) {

@@ -16,7 +16,6 @@ use ottla::protocol::ErrorCode;
 use ottla::types::Timestamp;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 use tokio::net::TcpStream;
 
 const TOPIC: &str = "orders";
@@ -56,15 +55,8 @@ async fn read(client: &mut Connected) -> Vec<Read> {
     client.read_all(TOPIC, 0, 0).await.unwrap().unwrap()
 }
 
-/// What the group has committed, once its coordinator has read its log.
 async fn committed(client: &mut Connected) -> i64 {
-    for _ in 0..500 {
-        if let Ok(offset) = client.committed(GROUP, TOPIC, 0).await.unwrap() {
-            return offset;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("the group has no coordinator");
+    client.committed_when_loaded(GROUP, TOPIC, 0).await
 }
 
 async fn commit(client: &mut Connected, offset: i64) -> Result<(), Refused> {
@@ -119,10 +111,8 @@ async fn scene(place: &Path) {
     std::fs::write(&ballast, vec![1; 2 << 20]).unwrap();
     let mut broker = start(&data);
     let mut client = broker.connect().await;
-    client.create_topic(TOPIC, 1, &[]).await.unwrap().unwrap();
-    while client.find_coordinator(GROUP).await.unwrap().is_err() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    client.make_topic(TOPIC, 1, &[]).await;
+    client.await_coordinator(GROUP).await;
     let mut acknowledged = committed(&mut client).await;
     let mut written = Vec::new();
 
@@ -143,7 +133,7 @@ async fn scene(place: &Path) {
         // What makes room must not need room; nor is a topic left half made.
         let names = [format!("short-{round}"), format!("long-{round}")];
         for name in &names {
-            client.create_topic(name, 1, &[]).await.unwrap().unwrap();
+            client.make_topic(name, 1, &[]).await;
         }
         client.delete_topic(&names[0]).await.unwrap().unwrap();
         fill(&mut client, &mut written).await;

@@ -3,42 +3,18 @@
 
 mod common;
 
-use common::client::{Client, batch};
-use ottla::Server;
-use ottla::config::{BrokerConfig, Properties};
-use ottla::runtime::os;
+use common::client::batch;
+use common::local::{End, Local, ask, get};
 use ottla::types::Timestamp;
-use std::net::SocketAddr;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-
-async fn broker(dir: &tempfile::TempDir) -> Server {
-    let mut properties = Properties::new();
-    properties.set("listeners", "PLAINTEXT://127.0.0.1:0");
-    properties.set("log.dirs", dir.path().to_str().unwrap());
-    let (config, _) = BrokerConfig::from_properties(&properties).unwrap();
-    Server::start(config, os::runtime()).await.unwrap()
-}
-
-async fn ask(address: SocketAddr, request: &str) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
-}
-
-async fn get(address: SocketAddr, path: &str) -> String {
-    ask(address, &format!("GET {path} HTTP/1.1\r\nHost: b\r\n\r\n")).await
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_metrics_count_what_clients_did() {
-    let dir = tempfile::tempdir().unwrap();
-    let server = broker(&dir).await;
-    let address = server.serve_http("127.0.0.1", 0).await.unwrap();
-    let mut client = Client::over(TcpStream::connect(server.bootstrap()).await.unwrap());
-    client.create_topic("t", 2, &[]).await.unwrap().unwrap();
+    let broker = Local::start(&[]).await;
+    let address = broker.serve_http().await;
+    let mut client = broker.connect().await;
+    client.make_topic("t", 2, &[]).await;
     let sent = batch(Timestamp(1_000), &["a", "b", "c"]);
     let bytes = sent.len();
     client.produce("t", 1, 1, sent).await.unwrap().unwrap();
@@ -62,14 +38,12 @@ async fn the_metrics_count_what_clients_did() {
     ] {
         assert!(page.lines().any(|one| one == line), "no {line} in\n{page}");
     }
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_serves_is_healthy_and_nonsense_gets_an_error() {
-    let dir = tempfile::tempdir().unwrap();
-    let server = broker(&dir).await;
-    let address = server.serve_http("127.0.0.1", 0).await.unwrap();
+    let broker = Local::start(&[]).await;
+    let address = broker.serve_http().await;
     let healthy = get(address, "/health").await;
     assert!(healthy.starts_with("HTTP/1.1 200 OK\r\n") && healthy.ends_with("\r\n\r\nok\n"));
     let head = ask(address, "HEAD /health HTTP/1.0\r\n\r\n").await;
@@ -88,21 +62,19 @@ async fn a_broker_that_serves_is_healthy_and_nonsense_gets_an_error() {
             "{answer}"
         );
     }
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_never_asks_keeps_nobody_else_waiting() {
-    let dir = tempfile::tempdir().unwrap();
-    let server = broker(&dir).await;
-    let address = server.serve_http("127.0.0.1", 0).await.unwrap();
+    let mut broker = Local::start(&[]).await;
+    let address = broker.serve_http().await;
     let mut silent = Vec::new();
     for _ in 0..4 {
         silent.push(TcpStream::connect(address).await.unwrap());
     }
     assert!(get(address, "/health").await.contains("ok"));
     // And a stop does not wait for them.
-    server.stop().await;
+    broker.end(End::Stop).await;
     let mut rest = Vec::new();
     assert_eq!(silent[0].read_to_end(&mut rest).await.unwrap_or(0), 0);
 }

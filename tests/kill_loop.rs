@@ -66,8 +66,7 @@ impl Scene {
         let mut client = broker.connect().await;
         // A segment ten times a second: rolls, snapshots and syncs lie beside every kill.
         let configs = [("segment.ms", "100")];
-        let created = client.create_topic(TOPIC, PARTITIONS, &configs).await;
-        created.unwrap().unwrap();
+        client.make_topic(TOPIC, PARTITIONS, &configs).await;
         let mut history = History::default();
         history.topics.insert(TOPIC.to_owned());
         let scene = Scene {

@@ -88,7 +88,7 @@ async fn partitions(client: &mut Client<TcpStream>) -> usize {
 async fn new_partitions_are_written_to_and_read_at_once_and_after_a_kill() {
     let mut broker = Local::start(&[]).await;
     let mut client = broker.connect().await;
-    client.create_topic(TOPIC, 1, &[]).await.unwrap().unwrap();
+    client.make_topic(TOPIC, 1, &[]).await;
     let kept = |value: &'static str| batch(Timestamp(1), &[value]);
     client
         .produce(TOPIC, 0, -1, kept("old"))
@@ -119,7 +119,7 @@ async fn new_partitions_are_written_to_and_read_at_once_and_after_a_kill() {
 async fn a_request_that_is_only_checked_makes_nothing() {
     let broker = Local::start(&[]).await;
     let mut client = broker.connect().await;
-    client.create_topic(TOPIC, 1, &[]).await.unwrap().unwrap();
+    client.make_topic(TOPIC, 1, &[]).await;
     let checked = ask(&mut client, vec![to(TOPIC, 5)], true).await;
     assert_eq!(checked, [(ErrorCode::None, None)]);
     assert_eq!(partitions(&mut client).await, 1);
@@ -131,7 +131,7 @@ async fn a_request_that_is_only_checked_makes_nothing() {
 async fn brokers_chosen_by_hand_hold_the_new_partitions() {
     let broker = Local::start(&[]).await;
     let mut client = broker.connect().await;
-    client.create_topic(TOPIC, 1, &[]).await.unwrap().unwrap();
+    client.make_topic(TOPIC, 1, &[]).await;
     for (topic, code) in [
         (by_hand(3, &[&[1]]), ErrorCode::InvalidReplicaAssignment),
         (by_hand(2, &[&[9]]), ErrorCode::InvalidReplicaAssignment),
@@ -149,8 +149,8 @@ async fn brokers_chosen_by_hand_hold_the_new_partitions() {
 async fn refusals_have_kafkas_codes_and_words_and_do_not_keep_others_from_growing() {
     let broker = Local::start(&[]).await;
     let mut client = broker.connect().await;
-    client.create_topic(TOPIC, 2, &[]).await.unwrap().unwrap();
-    client.create_topic("twice", 1, &[]).await.unwrap().unwrap();
+    client.make_topic(TOPIC, 2, &[]).await;
+    client.make_topic("twice", 1, &[]).await;
     let topics = vec![
         to(TOPIC, 3),
         to("nowhere", 3),

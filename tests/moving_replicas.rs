@@ -8,14 +8,13 @@
 
 mod common;
 
-use common::client::{Client, Refused, batch};
+use common::client::{Client, Refused, batch, keyed};
 use common::local::{End, Local};
+use common::until;
 use ottla::metadata::ConfigKind;
 use ottla::protocol::ErrorCode;
-use ottla::record::{BatchBuilder, BatchOptions, NewRecord};
 use ottla::types::Timestamp;
 use std::path::Path;
-use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
@@ -56,8 +55,7 @@ impl Cluster {
     }
 
     async fn create(&mut self, configs: &[(&'static str, &'static str)]) {
-        let created = self.client.create_topic(TOPIC, 1, configs).await.unwrap();
-        created.unwrap();
+        self.client.make_topic(TOPIC, 1, configs).await;
     }
 
     async fn write(&mut self, value: &str) -> i64 {
@@ -123,14 +121,11 @@ impl Cluster {
     }
 
     async fn wait_until_moved(&mut self, to: usize) {
-        for _ in 0..1_000 {
-            if self.copy().await.is_none() && !self.has_copy() {
-                assert_eq!(self.home(), to);
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("the move does not end");
+        until("the end of the move", async || {
+            self.copy().await.is_none() && !self.has_copy()
+        })
+        .await;
+        assert_eq!(self.home(), to);
     }
 
     async fn restart(&mut self, end: End) {
@@ -178,11 +173,12 @@ async fn a_move_goes_on_after_both_ways_to_stop() {
         cluster.write_many(3_000).await;
         let from = cluster.home();
         let values = cluster.values().await;
-        cluster.throttle(Some("1000000")).await;
+        cluster.throttle(Some("10000")).await;
         cluster.move_to(1 - from).await.unwrap();
-        while cluster.copy().await.is_some_and(|(_, size, _)| size == 0) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until("the first bytes of the copy", async || {
+            cluster.copy().await.is_none_or(|(_, size, _)| size > 0)
+        })
+        .await;
         cluster.restart(end).await;
         let (at, size, lag) = cluster.copy().await.expect("it still moves");
         assert!(at == 1 - from && size > 0 && lag > 0, "{at} {size} {lag}");
@@ -207,12 +203,7 @@ async fn a_move_back_to_where_the_replica_lies_ends_the_move() {
 async fn a_topic_that_is_deleted_on_its_way_leaves_nothing_behind() {
     let (mut cluster, _) = Cluster::moving_slowly().await;
     cluster.client.delete_topic(TOPIC).await.unwrap().unwrap();
-    for _ in 0..500 {
-        if !cluster.has_copy() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until("the end of the copy", async || !cluster.has_copy()).await;
     for at in [0, 1] {
         let left = cluster.names(at).into_iter();
         let left: Vec<String> = left.filter(|name| name.starts_with(TOPIC)).collect();
@@ -261,24 +252,15 @@ async fn a_compacted_log_moves_with_what_is_known_to_be_clean() {
     ];
     cluster.create(&configs).await;
     for n in 0..100 {
-        let key = format!("{}", n % 3).into_bytes();
-        let mut batch = BatchBuilder::new(BatchOptions::default());
-        batch.push(
-            Timestamp(1),
-            NewRecord {
-                key: Some(&key),
-                value: Some(&[b'x'; 500]),
-                headers: &[],
-            },
-        );
-        let bytes = batch.build().unwrap().to_bytes();
+        let bytes = keyed(Timestamp(1), &(n % 3).to_string(), Some(&"x".repeat(500)));
         let written = cluster.client.produce(TOPIC, 0, -1, bytes).await.unwrap();
         written.unwrap();
     }
     let from = cluster.home();
-    while cleaned_end(cluster.dirs[from].path()).is_none_or(|end| end < 90) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until("a cleaning", async || {
+        cleaned_end(cluster.dirs[from].path()).is_some_and(|end| end >= 90)
+    })
+    .await;
     let client = &mut cluster.client;
     let set = client.set_config(ConfigKind::Topic, TOPIC, "cleanup.policy", Some("delete"));
     set.await.unwrap().unwrap();
@@ -313,8 +295,7 @@ async fn what_cannot_be_moved_is_refused_with_kafka_s_code() {
     let mut cluster = Cluster::start(&[]).await;
     cluster.create(&[]).await;
     let long: &'static str = "x".repeat(240).leak();
-    let created = cluster.client.create_topic(long, 1, &[]).await.unwrap();
-    created.unwrap();
+    cluster.client.make_topic(long, 1, &[]).await;
     let here = cluster.dirs[0].path().to_owned();
     for (topic, partition, path, code) in [
         (TOPIC, 0, Path::new("/elsewhere"), ErrorCode::LogDirNotFound),
@@ -330,19 +311,13 @@ async fn what_cannot_be_moved_is_refused_with_kafka_s_code() {
 async fn the_groups_offsets_move_while_they_are_committed() {
     let mut cluster = Cluster::start(&[("offsets.topic.num.partitions", "1")]).await;
     cluster.create(&[]).await;
-    while cluster.client.find_coordinator("g").await.unwrap().is_err() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let client = &mut cluster.client;
+    client.await_coordinator("g").await;
+    until("a commit", async || {
+        client.commit("g", TOPIC, 0, 0).await.unwrap().is_ok()
+    })
+    .await;
     let offsets = "__consumer_offsets";
-    while cluster
-        .client
-        .commit("g", TOPIC, 0, 0)
-        .await
-        .unwrap()
-        .is_err()
-    {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
     let is_home = |cluster: &Cluster, at| cluster.names(at).contains(&format!("{offsets}-0"));
     let mut committed = 0;
     for _ in 0..4 {
@@ -357,12 +332,7 @@ async fn the_groups_offsets_move_while_they_are_committed() {
         }
     }
     cluster.restart(End::Kill).await;
-    let found = loop {
-        match cluster.client.committed("g", TOPIC, 0).await.unwrap() {
-            Ok(found) => break found,
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-        }
-    };
-    assert!(committed > 0);
+    let found = cluster.client.committed_when_loaded("g", TOPIC, 0).await;
     assert_eq!(found, committed);
+    assert!(committed > 0);
 }

@@ -34,11 +34,7 @@ fn now() -> Timestamp {
 async fn with_topic(configs: &[(&'static str, &'static str)]) -> (Local, Client<TcpStream>) {
     let broker = Local::start(&[]).await;
     let mut client = broker.connect().await;
-    client
-        .create_topic(TOPIC, 1, configs)
-        .await
-        .unwrap()
-        .unwrap();
+    client.make_topic(TOPIC, 1, configs).await;
     (broker, client)
 }
 
@@ -78,11 +74,7 @@ async fn batches_are_stored_in_the_topics_codec_at_its_level() {
         for level in levels {
             let topic = format!("{name}.{level}");
             let configs = [("compression.type", name), (key, level)];
-            client
-                .create_topic(&topic, 1, &configs)
-                .await
-                .unwrap()
-                .unwrap();
+            client.make_topic(&topic, 1, &configs).await;
             let produced = produce(&mut client, &topic, batch(now(), &[text()])).await;
             assert_eq!(code(&produced), ErrorCode::None);
             let bytes = stored(&mut client, &topic).await;
@@ -211,7 +203,7 @@ async fn a_reader_of_a_topic_that_is_deleted_is_told_so_and_the_name_is_free() {
         partition.error_code, 0,
         "it does not wait for its minute to pass"
     );
-    client.create_topic(TOPIC, 1, &[]).await.unwrap().unwrap();
+    client.make_topic(TOPIC, 1, &[]).await;
     let produced = produce(&mut client, TOPIC, batch(now(), &["b"])).await;
     assert_eq!(
         (code(&produced), produced.base_offset),

@@ -1,6 +1,6 @@
 //! A small client over any byte stream: the operating system's TCP or the simulator's.
 
-use super::frames;
+use super::{PATIENCE, awaited, frames, until};
 use bytes::{Bytes, BytesMut};
 use ottla::metadata::ConfigKind;
 use ottla::protocol::messages::{
@@ -22,6 +22,8 @@ use ottla::types::{ProducerEpoch, ProducerId, Timestamp};
 use std::io;
 use std::path::Path;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, ToSocketAddrs};
+use tokio::time::timeout;
 
 /// One connection. Requests are answered in order; [`Client::send`] and [`Client::receive`] may be
 /// used apart to have several under way.
@@ -43,6 +45,12 @@ pub(crate) type Answer<T> = io::Result<Result<T, Refused>>;
 pub(crate) struct Read {
     pub offset: i64,
     pub value: Vec<u8>,
+}
+
+impl Client<TcpStream> {
+    pub(crate) async fn to(address: impl ToSocketAddrs) -> Client<TcpStream> {
+        Client::over(TcpStream::connect(address).await.unwrap())
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
@@ -111,6 +119,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         };
         let response: CreateTopicsResponse = self.call(&request, 7).await?;
         Ok(checked(response.topics[0].error_code, ()))
+    }
+
+    /// The same, for a test whose scene it is.
+    pub(crate) async fn make_topic(
+        &mut self,
+        name: &str,
+        partitions: i32,
+        configs: &[(&'static str, &'static str)],
+    ) {
+        let created = self.create_topic(name, partitions, configs).await;
+        created.unwrap().unwrap();
     }
 
     /// Sets a key of a resource, or takes it away; see [`ConfigKind`] for the kinds.
@@ -265,6 +284,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         Ok(checked(response.coordinators[0].error_code, ()))
     }
 
+    /// Waits until somebody coordinates the group.
+    pub(crate) async fn await_coordinator(&mut self, group: &str) {
+        until("a coordinator", async || {
+            self.find_coordinator(group).await.unwrap().is_ok()
+        })
+        .await;
+    }
+
     /// Commits an offset as a client that assigns partitions to itself does.
     pub(crate) async fn commit(
         &mut self,
@@ -313,6 +340,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         Ok(checked(answer.error_code, answer.committed_offset))
     }
 
+    /// The committed offset, once the group has been loaded.
+    pub(crate) async fn committed_when_loaded(
+        &mut self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+    ) -> i64 {
+        awaited("the group, loaded", async || {
+            match self.committed(group, topic, partition).await.unwrap() {
+                Err(Refused(ErrorCode::CoordinatorLoadInProgress)) => None,
+                found => Some(found.unwrap()),
+            }
+        })
+        .await
+    }
+
     /// A producer id for an idempotent producer without transactions.
     pub(crate) async fn producer_id(&mut self) -> Answer<(i64, i16)> {
         let request = InitProducerIdRequest {
@@ -330,7 +373,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// True if the broker closed the connection without another answer; waits for it.
     pub(crate) async fn is_closed(&mut self) -> bool {
         let mut byte = [0];
-        match self.stream.read(&mut byte).await {
+        let read = timeout(PATIENCE, self.stream.read(&mut byte)).await;
+        match read.expect("an answer or an end") {
             Ok(read) => read == 0,
             Err(error) => matches!(
                 error.kind(),
@@ -410,6 +454,18 @@ pub(crate) fn idempotent_batch<V: AsRef<[u8]>>(
         ..BatchOptions::default()
     };
     build(options, now, values)
+}
+
+/// A batch of one record; without a value, a tombstone.
+pub(crate) fn keyed(now: Timestamp, key: &str, value: Option<&str>) -> Bytes {
+    let mut builder = BatchBuilder::new(BatchOptions::default());
+    let record = NewRecord {
+        key: Some(key.as_bytes()),
+        value: value.map(str::as_bytes),
+        headers: &[],
+    };
+    builder.push(now, record);
+    builder.build().unwrap().to_bytes()
 }
 
 fn build<V: AsRef<[u8]>>(options: BatchOptions, now: Timestamp, values: &[V]) -> Bytes {

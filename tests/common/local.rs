@@ -3,7 +3,7 @@
 use super::client::Client;
 use ottla::Server;
 use ottla::config::{BrokerConfig, Properties};
-use ottla::runtime::os;
+use ottla::runtime::{Runtime, os};
 use std::net::SocketAddr;
 use std::path::Path;
 use tempfile::TempDir;
@@ -13,17 +13,33 @@ use tokio::net::TcpStream;
 pub(crate) struct Local {
     dir: TempDir,
     settings: Vec<(String, String)>,
+    runtime: Runtime,
     server: Option<Server>,
 }
 
-/// What `path` shows over HTTP.
-pub(crate) async fn get(address: SocketAddr, path: &str) -> String {
+/// The configuration of a broker that listens on a free port of this machine, with these settings over the
+/// defaults.
+pub(crate) fn config(settings: &[(&str, &str)]) -> BrokerConfig {
+    let mut properties = Properties::embedded();
+    properties.set("listeners", "PLAINTEXT://127.0.0.1:0");
+    for (key, value) in settings {
+        properties.set(*key, *value);
+    }
+    BrokerConfig::from_properties(&properties).unwrap().0
+}
+
+/// What is answered to `request` over HTTP.
+pub(crate) async fn ask(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: b\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     answer
+}
+
+/// What `path` shows over HTTP.
+pub(crate) async fn get(address: SocketAddr, path: &str) -> String {
+    ask(address, &format!("GET {path} HTTP/1.1\r\nHost: b\r\n\r\n")).await
 }
 
 /// How a broker ends.
@@ -41,10 +57,19 @@ impl Local {
 
     /// Starts on what is in the directory.
     pub(crate) async fn start_on(dir: TempDir, settings: &[(&str, &str)]) -> Local {
+        Local::start_in(os::runtime(), dir, settings).await
+    }
+
+    pub(crate) async fn start_in(
+        runtime: Runtime,
+        dir: TempDir,
+        settings: &[(&str, &str)],
+    ) -> Local {
         let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         let mut local = Local {
             dir,
             settings: settings.iter().map(own).collect(),
+            runtime,
             server: None,
         };
         local.resume().await;
@@ -56,9 +81,12 @@ impl Local {
         self.dir.path()
     }
 
+    pub(crate) fn server(&self) -> &Server {
+        self.server.as_ref().expect("the broker runs")
+    }
+
     pub(crate) async fn connect(&self) -> Client<TcpStream> {
-        let server = self.server.as_ref().expect("the broker runs");
-        Client::over(TcpStream::connect(server.bootstrap()).await.unwrap())
+        Client::to(self.server().bootstrap()).await
     }
 
     /// Ends the broker, and starts it again on what it left.
@@ -76,6 +104,15 @@ impl Local {
         }
     }
 
+    /// Why it has failed; waits until it has.
+    pub(crate) async fn failed(&mut self) -> String {
+        self.server
+            .as_mut()
+            .expect("the broker runs")
+            .failed()
+            .await
+    }
+
     /// Another setting, from the next start on.
     pub(crate) fn set(&mut self, key: &str, value: &str) {
         self.settings.push((key.to_owned(), value.to_owned()));
@@ -83,25 +120,15 @@ impl Local {
 
     /// Serves health and metrics; where.
     pub(crate) async fn serve_http(&self) -> SocketAddr {
-        let server = self.server.as_ref().expect("the broker runs");
-        server.serve_http("127.0.0.1", 0).await.unwrap()
+        self.server().serve_http("127.0.0.1", 0).await.unwrap()
     }
 
     /// Starts a broker that was ended.
     pub(crate) async fn resume(&mut self) {
-        let mut properties = Properties::embedded();
-        for listeners in ["listeners", "advertised.listeners"] {
-            properties.set(listeners, "PLAINTEXT://127.0.0.1:0");
-        }
-        properties.set(
-            "log.dirs",
-            self.dir.path().to_str().expect("a path in UTF-8"),
-        );
-        properties.set("auto.create.topics.enable", "false");
-        for (key, value) in &self.settings {
-            properties.set(key, value);
-        }
-        let (config, _) = BrokerConfig::from_properties(&properties).unwrap();
-        self.server = Some(Server::start(config, os::runtime()).await.unwrap());
+        let dir = self.dir.path().to_str().expect("a path in UTF-8");
+        let mut settings = vec![("log.dirs", dir), ("auto.create.topics.enable", "false")];
+        settings.extend(self.settings.iter().map(|(key, value)| (&**key, &**value)));
+        let started = Server::start(config(&settings), self.runtime.clone()).await;
+        self.server = Some(started.unwrap());
     }
 }

@@ -99,7 +99,7 @@ impl Broker {
     }
 
     pub(crate) async fn connect(&self) -> Client<TcpStream> {
-        Client::over(TcpStream::connect(&self.bootstrap).await.unwrap())
+        Client::to(&self.bootstrap).await
     }
 
     /// Ends it with SIGKILL.
