@@ -1,298 +1,172 @@
 //! Clients that break the rules get what Kafka gives them, and nobody else notices.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
-#![expect(clippy::cast_sign_loss, reason = "lengths of our own broker's frames")]
+
+mod common;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use ottla::Server;
-use ottla::config::{BrokerConfig, Properties};
+use common::client::{Client, Refused, batch, produce_request};
+use common::frames::{frame, header, with_length};
+use common::local::Local;
 use ottla::net::{Acceptor, ConnectionLimits, Limits, Peer, Served, Service};
-use ottla::protocol::messages::metadata_request::MetadataRequestTopic;
-use ottla::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use ottla::protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, MetadataRequest};
-use ottla::protocol::messages::{MetadataResponse, ProduceRequest, ProduceResponse};
+use ottla::protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use ottla::protocol::{ApiKey, ErrorCode, Message, Reader};
-use ottla::record::{BatchBuilder, BatchOptions, NewRecord};
 use ottla::runtime::{Reply, os};
 use ottla::types::Timestamp;
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
-struct Broker {
-    server: Option<Server>,
-    runtime: tokio::runtime::Runtime,
-    _dir: tempfile::TempDir,
+const TOPIC: &str = "orders";
+
+async fn send(client: &mut Client<TcpStream>, bytes: &[u8]) {
+    client.stream.write_all(bytes).await.unwrap();
 }
 
-impl Broker {
-    fn start(settings: &[(&str, &str)]) -> Broker {
-        let dir = tempfile::tempdir().unwrap();
-        let mut properties = Properties::new();
-        properties.set("listeners", "PLAINTEXT://127.0.0.1:0");
-        properties.set("log.dirs", dir.path().to_str().unwrap());
-        for (key, value) in settings {
-            properties.set(*key, *value);
-        }
-        let (config, _) = BrokerConfig::from_properties(&properties).unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .worker_threads(2)
-            .build()
-            .unwrap();
-        let server = runtime
-            .block_on(Server::start(config, os::runtime()))
-            .unwrap();
-        Broker {
-            server: Some(server),
-            runtime,
-            _dir: dir,
-        }
-    }
-
-    fn connect(&self) -> Client {
-        Client::connect(self.server.as_ref().unwrap().bootstrap())
-    }
+async fn is_served(client: &mut Client<TcpStream>) -> bool {
+    let answer: ApiVersionsResponse =
+        (client.call(&ApiVersionsRequest::default(), 0).await).unwrap();
+    answer.error_code == 0 && !answer.api_keys.is_empty()
 }
 
-impl Drop for Broker {
-    fn drop(&mut self) {
-        if let Some(server) = self.server.take() {
-            self.runtime.block_on(server.stop());
-        }
-    }
+/// A request header of version 1 and nothing behind it.
+fn only_header(key: i16, version: i16) -> Bytes {
+    with_length(&header(key, version, 1))
 }
 
-struct Client(TcpStream);
-
-impl Client {
-    fn connect(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect(address).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        stream.set_nodelay(true).unwrap();
-        Client(stream)
-    }
-
-    fn send(&mut self, bytes: &[u8]) {
-        self.0.write_all(bytes).unwrap();
-    }
-
-    /// The next frame, or `None` if the broker has closed the connection.
-    fn frame(&mut self) -> Option<Bytes> {
-        let mut length = [0; 4];
-        match self.0.read_exact(&mut length) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return None,
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return None,
-            Err(error) => panic!("neither an answer nor an end: {error}"),
-        }
-        let mut frame = vec![0; i32::from_be_bytes(length) as usize];
-        self.0.read_exact(&mut frame).unwrap();
-        Some(frame.into())
-    }
-
-    fn ask<Q: Message, A: Message>(&mut self, key: ApiKey, version: i16, request: &Q) -> A {
-        self.send(&request_frame(key, version, 7, request));
-        let mut reader = Reader::new(self.frame().expect("an answer"));
-        assert_eq!(reader.i32().unwrap(), 7);
-        if key.response_header_version(version) > 0 {
-            reader.skip_tags().unwrap();
-        }
-        A::decode(&mut reader, version).unwrap()
-    }
-
-    fn is_served(&mut self) -> bool {
-        let request = ApiVersionsRequest::default();
-        let answer: ApiVersionsResponse = self.ask(ApiKey::ApiVersions, 0, &request);
-        answer.error_code == 0 && !answer.api_keys.is_empty()
-    }
-}
-
-fn request_frame<Q: Message>(key: ApiKey, version: i16, id: i32, request: &Q) -> BytesMut {
-    let mut body = header(key.code(), version, id);
-    if key.request_header_version(version) >= 2 {
-        body.put_u8(0);
-    }
-    request.encode(&mut body, version).unwrap();
-    framed(&body)
-}
-
-fn header(key: i16, version: i16, id: i32) -> BytesMut {
-    let mut header = BytesMut::new();
-    header.put_i16(key);
-    header.put_i16(version);
-    header.put_i32(id);
-    header.put_i16(-1); // no client id
-    header
-}
-
-fn framed(body: &[u8]) -> BytesMut {
-    let mut frame = BytesMut::new();
-    frame.put_i32(i32::try_from(body.len()).unwrap());
-    frame.put_slice(body);
-    frame
-}
-
-#[test]
-fn frames_that_cannot_be_requests_close_their_connection_and_no_other() {
-    let broker = Broker::start(&[("socket.request.max.bytes", "100000")]);
-    let mut bystander = broker.connect();
-    assert!(bystander.is_served());
-    let hostile: Vec<(&str, BytesMut)> = vec![
-        ("negative length", (&[0xff, 0xff, 0xff, 0xff][..]).into()),
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_that_cannot_be_requests_close_their_connection_and_no_other() {
+    let broker = Local::start(&[("socket.request.max.bytes", "100000")]).await;
+    let mut bystander = broker.connect().await;
+    assert!(is_served(&mut bystander).await);
+    let hostile: Vec<(&str, Bytes)> = vec![
+        ("negative length", Bytes::from_static(&[0xff; 4])),
         (
             "longer than allowed",
-            (&100_001i32.to_be_bytes()[..]).into(),
+            Bytes::copy_from_slice(&100_001i32.to_be_bytes()),
         ),
-        ("longest length", (&i32::MAX.to_be_bytes()[..]).into()),
-        ("empty frame", framed(&[])),
-        ("cut header", framed(&[0, 3, 0])),
-        ("unknown key", framed(&header(4711, 0, 1))),
-        ("negative key", framed(&header(-3, 0, 1))),
+        (
+            "longest length",
+            Bytes::copy_from_slice(&i32::MAX.to_be_bytes()),
+        ),
+        ("empty frame", with_length(&[])),
+        ("cut header", with_length(&[0, 3, 0])),
+        ("unknown key", only_header(4711, 0)),
+        ("negative key", only_header(-3, 0)),
         (
             "an API that is not served",
-            framed(&header(ApiKey::EndTxn.code(), 0, 1)),
+            only_header(ApiKey::EndTxn.code(), 0),
         ),
         (
             "unsupported version",
-            framed(&header(ApiKey::Metadata.code(), 99, 1)),
+            only_header(ApiKey::Metadata.code(), 99),
         ),
-        (
-            "negative version",
-            framed(&header(ApiKey::Metadata.code(), -1, 1)),
-        ),
-        (
-            "body missing",
-            framed(&header(ApiKey::Metadata.code(), 1, 1)),
-        ),
+        ("negative version", only_header(ApiKey::Metadata.code(), -1)),
+        ("body missing", only_header(ApiKey::Metadata.code(), 1)),
         ("four billion topics", {
             let mut body = header(ApiKey::Metadata.code(), 12, 1);
             body.put_slice(&[0, 0xff, 0xff, 0xff, 0xff, 0x0f]);
-            framed(&body)
+            with_length(&body)
         }),
         (
             "not Kafka at all",
-            (&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..]).into(),
+            Bytes::from_static(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
         ),
     ];
     for (what, bytes) in hostile {
-        let mut client = broker.connect();
-        client.send(&bytes);
-        assert_eq!(client.frame(), None, "{what}");
-        assert!(bystander.is_served(), "after {what}");
+        let mut client = broker.connect().await;
+        send(&mut client, &bytes).await;
+        assert!(client.is_closed().await, "{what}");
+        assert!(is_served(&mut bystander).await, "after {what}");
     }
 }
 
-#[test]
-fn an_api_versions_request_of_a_later_release_is_answered_in_version_0() {
-    let broker = Broker::start(&[]);
-    let mut client = broker.connect();
-    let mut body = header(ApiKey::ApiVersions.code(), 77, 5);
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_versions_request_of_a_later_release_is_answered_in_version_0() {
+    let broker = Local::start(&[]).await;
+    let mut client = broker.connect().await;
+    let mut body = header(ApiKey::ApiVersions.code(), 77, 1);
     body.put_slice(b"\0whatever a later release puts here");
-    client.send(&framed(&body));
-    let mut reader = Reader::new(client.frame().unwrap());
-    assert_eq!(reader.i32().unwrap(), 5);
+    send(&mut client, &with_length(&body)).await;
+    let mut reader = Reader::new(client.frame().await.unwrap());
+    assert_eq!(reader.i32().unwrap(), 1);
     let answer = ApiVersionsResponse::decode(&mut reader, 0).unwrap();
     assert_eq!(answer.error_code, ErrorCode::UnsupportedVersion.code());
     assert_eq!(answer.api_keys.len(), 1);
     assert_eq!(answer.api_keys[0].max_version, 4);
-    assert!(client.is_served(), "the connection goes on");
+    assert!(is_served(&mut client).await, "the connection goes on");
 }
 
-#[test]
-fn a_request_that_comes_byte_by_byte_is_answered() {
-    let broker = Broker::start(&[]);
-    let mut client = broker.connect();
-    for byte in request_frame(ApiKey::ApiVersions, 0, 9, &ApiVersionsRequest::default()) {
-        client.send(&[byte]);
-        std::thread::sleep(Duration::from_millis(2));
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_comes_byte_by_byte_is_answered() {
+    let broker = Local::start(&[]).await;
+    let mut client = broker.connect().await;
+    for byte in frame(&ApiVersionsRequest::default(), 0, 9) {
+        send(&mut client, &[byte]).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    assert!(client.frame().is_some());
+    assert!(client.frame().await.is_ok());
 }
 
-#[test]
-fn pipelined_requests_are_answered_in_their_order() {
-    let broker = Broker::start(&[]);
-    let mut client = broker.connect();
+#[tokio::test(flavor = "multi_thread")]
+async fn pipelined_requests_are_answered_in_their_order() {
+    let broker = Local::start(&[]).await;
+    let mut client = broker.connect().await;
     let mut all = BytesMut::new();
     for id in 0..500 {
-        all.extend_from_slice(&request_frame(
-            ApiKey::ApiVersions,
-            0,
-            id,
-            &ApiVersionsRequest::default(),
-        ));
+        all.extend_from_slice(&frame(&ApiVersionsRequest::default(), 0, id));
     }
-    client.send(&all);
+    send(&mut client, &all).await;
     for id in 0..500 {
-        let mut reader = Reader::new(client.frame().unwrap());
+        let mut reader = Reader::new(client.frame().await.unwrap());
         assert_eq!(reader.i32().unwrap(), id);
     }
 }
 
-#[test]
-fn a_client_that_is_silent_for_too_long_is_closed() {
-    let broker = Broker::start(&[("connections.max.idle.ms", "300")]);
-    let mut half_open = broker.connect();
-    half_open.send(&[0, 0]);
-    assert_eq!(half_open.frame(), None);
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_silent_for_too_long_is_closed() {
+    let broker = Local::start(&[("connections.max.idle.ms", "300")]).await;
+    let mut half_open = broker.connect().await;
+    send(&mut half_open, &[0, 0]).await;
+    assert!(half_open.is_closed().await);
 }
 
-#[test]
-fn bad_batches_are_refused_with_kafkas_codes_and_nothing_of_them_is_written() {
-    let broker = Broker::start(&[("message.max.bytes", "2000"), ("num.partitions", "1")]);
-    let mut client = broker.connect();
-    make_topic(&mut client, "t");
-    let good = batch(b"hello");
-    assert_eq!(produce(&mut client, good.clone()), (0, 0));
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_batches_are_refused_with_kafkas_codes_and_nothing_of_them_is_written() {
+    let broker = Local::start(&[("message.max.bytes", "2000")]).await;
+    let mut client = broker.connect().await;
+    client.make_topic(TOPIC, 1, &[]).await;
+    let good = batch(Timestamp(1_000), &["hello"]);
+    let mut produce = async |batch: Bytes| client.produce(TOPIC, 0, 1, batch).await.unwrap();
+    assert_eq!(produce(good.clone()).await, Ok(0));
 
-    let mut corrupt = BytesMut::from(&good[..]);
-    let last = corrupt.len() - 1;
-    corrupt[last] ^= 1;
-    assert_eq!(
-        produce(&mut client, corrupt.freeze()).0,
-        ErrorCode::CorruptMessage.code()
-    );
-
-    let mut old = BytesMut::from(&good[..]);
+    let mut corrupt = good.to_vec();
+    *corrupt.last_mut().unwrap() ^= 1;
+    let mut old = good.to_vec();
     old[16] = 1;
-    assert_eq!(
-        produce(&mut client, old.freeze()).0,
-        ErrorCode::InvalidRecord.code()
-    );
-
-    let large = batch(&vec![b'x'; 3000]);
-    assert_eq!(
-        produce(&mut client, large).0,
-        ErrorCode::MessageTooLarge.code()
-    );
-
-    let cut = good.slice(..good.len() - 3);
-    assert_ne!(produce(&mut client, cut).0, 0);
-    assert_ne!(produce(&mut client, Bytes::new()).0, 0);
-    let mut twice = BytesMut::from(&good[..]);
-    twice.extend_from_slice(&good);
-    assert_eq!(
-        produce(&mut client, twice.freeze()).0,
-        ErrorCode::InvalidRecord.code()
-    );
-
-    assert_eq!(
-        produce(&mut client, good),
-        (0, 1),
-        "the log has only the good ones"
-    );
+    let large = batch(Timestamp(1_000), &["x".repeat(3000)]);
+    let twice = [good.clone(), good.clone()].concat();
+    for (bad, code) in [
+        (corrupt.into(), ErrorCode::CorruptMessage),
+        (old.into(), ErrorCode::InvalidRecord),
+        (large, ErrorCode::MessageTooLarge),
+        (twice.into(), ErrorCode::InvalidRecord),
+    ] {
+        assert_eq!(produce(bad).await, Err(Refused(code)));
+    }
+    for cut in [good.slice(..good.len() - 3), Bytes::new()] {
+        assert!(produce(cut).await.is_err());
+    }
+    assert_eq!(produce(good).await, Ok(1), "the log has only the good ones");
 }
 
-#[test]
-fn without_acknowledgement_an_error_closes_the_connection() {
-    let broker = Broker::start(&[]);
-    let mut client = broker.connect();
-    let request = produce_request("missing", 0, batch(b"x"));
-    client.send(&request_frame(ApiKey::Produce, 9, 1, &request));
-    assert_eq!(client.frame(), None);
+#[tokio::test(flavor = "multi_thread")]
+async fn without_acknowledgement_an_error_closes_the_connection() {
+    let broker = Local::start(&[]).await;
+    let mut client = broker.connect().await;
+    let request = produce_request("missing", 0, 0, batch(Timestamp(1_000), &["x"]));
+    client.send(&request, 9).await.unwrap();
+    assert!(client.is_closed().await);
 }
 
 /// Takes "panic" badly, and echoes everything else.
@@ -311,91 +185,27 @@ impl Service for Fragile {
     }
 }
 
-#[test]
-fn a_handler_that_panics_closes_one_connection_and_the_answers_before_it_are_sent() {
-    let tokio = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_panics_closes_one_connection_and_the_answers_before_it_are_sent() {
     let runtime = os::runtime();
-    let address = tokio.block_on(async {
-        let listener = runtime.net.bind("127.0.0.1", 0).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let limits = Limits {
-            frame_bytes_max: 1000,
-            request_memory_bytes: 100_000,
-            idle_max: Duration::from_secs(60),
-            connections: ConnectionLimits::default(),
-        };
-        Acceptor::new(runtime.clone(), Arc::new(Fragile), limits).listen("T".into(), listener);
-        address
-    });
+    let listener = runtime.net.bind("127.0.0.1", 0).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let limits = Limits {
+        frame_bytes_max: 1000,
+        request_memory_bytes: 100_000,
+        idle_max: Duration::from_secs(60),
+        connections: ConnectionLimits::default(),
+    };
+    Acceptor::new(runtime.clone(), Arc::new(Fragile), limits).listen("T".into(), listener);
     for poison in [&b"panic"[..], b"later"] {
-        let mut bystander = Client::connect(address);
-        let mut victim = Client::connect(address);
-        let mut both = framed(b"before");
-        both.extend_from_slice(&framed(poison));
-        victim.send(&both);
-        assert_eq!(victim.frame().as_deref(), Some(&b"before"[..]));
-        assert_eq!(victim.frame(), None);
-        bystander.send(&framed(b"still here"));
-        assert_eq!(bystander.frame().as_deref(), Some(&b"still here"[..]));
+        let mut bystander = Client::to(address).await;
+        let mut victim = Client::to(address).await;
+        let both = [with_length(b"before"), with_length(poison)].concat();
+        send(&mut victim, &both).await;
+        assert_eq!(victim.frame().await.unwrap(), &b"before"[..]);
+        assert!(victim.is_closed().await);
+        send(&mut bystander, &with_length(b"still here")).await;
+        assert_eq!(bystander.frame().await.unwrap(), &b"still here"[..]);
     }
     runtime.tasks.stop();
-}
-
-fn make_topic(client: &mut Client, name: &str) {
-    let request = MetadataRequest {
-        topics: Some(vec![MetadataRequestTopic {
-            name: Some(name.to_owned().into()),
-            ..MetadataRequestTopic::default()
-        }]),
-        ..MetadataRequest::default()
-    };
-    for _ in 0..1000 {
-        let answer: MetadataResponse = client.ask(ApiKey::Metadata, 9, &request);
-        if answer.topics[0].error_code == 0 {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("topic {name} was not created on demand");
-}
-
-fn batch(value: &[u8]) -> Bytes {
-    let mut builder = BatchBuilder::new(BatchOptions::default());
-    builder.push(
-        Timestamp(1_000),
-        NewRecord {
-            value: Some(value),
-            ..NewRecord::default()
-        },
-    );
-    builder.build().unwrap().to_bytes()
-}
-
-fn produce_request(topic: &str, acks: i16, records: Bytes) -> ProduceRequest {
-    let partition = PartitionProduceData {
-        index: 0,
-        records: Some(records),
-    };
-    let topic = TopicProduceData {
-        name: topic.to_owned().into(),
-        partition_data: vec![partition],
-        ..TopicProduceData::default()
-    };
-    ProduceRequest {
-        acks,
-        timeout_ms: 1000,
-        topic_data: vec![topic],
-        ..ProduceRequest::default()
-    }
-}
-
-/// Error code and base offset.
-fn produce(client: &mut Client, records: Bytes) -> (i16, i64) {
-    let request = produce_request("t", 1, records);
-    let answer: ProduceResponse = client.ask(ApiKey::Produce, 9, &request);
-    let partition = &answer.responses[0].partition_responses[0];
-    (partition.error_code, partition.base_offset)
 }
