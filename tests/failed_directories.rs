@@ -172,6 +172,23 @@ async fn one_failed_write_takes_a_directory_offline_for_good_and_the_others_go_o
     }
 }
 
+#[tokio::test]
+async fn new_partitions_lie_in_the_directories_that_take_them() {
+    let disk = SimDisk::new(SimClock::manual());
+    let mut broker = start_on(&disk).await;
+    let mut client = broker.connect().await;
+    break_disk(&disk, Operation::CreateDir, "/b/orders");
+    begin(&mut client).await;
+    assert_eq!(lying_on(&disk, "/a").len(), PARTITIONS as usize);
+    leaderless(&mut client, &[]).await;
+    let expected = [
+        ("/a".to_owned(), ErrorCode::None),
+        ("/b".to_owned(), ErrorCode::KafkaStorageError),
+    ];
+    assert_eq!(directory_errors(&mut client).await, expected);
+    broker.end(End::Stop).await;
+}
+
 /// A start without one of the directories made empty logs in another one for the partitions that it held.
 /// Their records were as good as gone, and once the directory was back there were two of each.
 #[tokio::test]

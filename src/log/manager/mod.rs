@@ -207,7 +207,8 @@ impl LogManager {
         Log::open(&self.runtime, &path, opening)
     }
 
-    /// Creates a partition where `wanted` says.
+    /// Creates a partition where `wanted` says. Where that leaves a choice, a directory that cannot take one more
+    /// directory gives way to the next.
     pub fn create(
         &self,
         partition: TopicPartition,
@@ -216,16 +217,7 @@ impl LogManager {
         wanted: Wanted<'_>,
         now: Timestamp,
     ) -> Result<Log, CreateError> {
-        let directory = (self.directories.iter())
-            .filter(|directory| directory.is_online())
-            .min_by_key(|directory| {
-                let partitions = directory.partitions.load(Ordering::Relaxed);
-                let is_cordoned = wanted.cordoned.contains(&directory.path);
-                (directory.id != wanted.directory, is_cordoned, partitions)
-            })
-            .ok_or(CreateError::AllOffline)?;
-        directory.make_room(&*self.runtime.disk);
-        let path = directory.path.join(partition.to_string());
+        let (directory, path) = self.create_directory(&partition, wanted)?;
         self.prepare(&path, topic_id)?;
         let opening = Opening {
             health: directory.health.clone(),
@@ -235,6 +227,43 @@ impl LogManager {
         let (log, _) = Log::open(&self.runtime, &path, opening)?;
         directory.partitions.fetch_add(1, Ordering::Relaxed);
         Ok(log)
+    }
+
+    /// Makes the partition's own directory in the first that takes it. Only this may fail and be tried elsewhere: of
+    /// what comes later something may stay, and the next start would find the partition twice.
+    fn create_directory(
+        &self,
+        partition: &TopicPartition,
+        wanted: Wanted<'_>,
+    ) -> Result<(&LogDirectory, PathBuf), CreateError> {
+        let disk = &*self.runtime.disk;
+        let mut refused = CreateError::AllOffline;
+        for directory in self.candidates(wanted) {
+            directory.make_room(disk);
+            let path = directory.path.join(partition.to_string());
+            match disk.create_dir_all(&path) {
+                Ok(()) => return Ok((directory, path)),
+                Err(source) => {
+                    directory.health.fail_unless_full(&directory.path, &source);
+                    refused = OpenError { dir: path, source }.into();
+                }
+            }
+        }
+        Err(refused)
+    }
+
+    /// Where a new partition may lie, the best place first.
+    fn candidates(&self, wanted: Wanted<'_>) -> Vec<&LogDirectory> {
+        let online = self.directories.iter().filter(|dir| dir.is_online());
+        let mut candidates: Vec<&LogDirectory> = online.map(|directory| &**directory).collect();
+        let is_cordoned = |directory: &LogDirectory| wanted.cordoned.contains(&directory.path);
+        if candidates.iter().any(|dir| dir.id == wanted.directory) {
+            candidates.retain(|directory| directory.id == wanted.directory);
+        } else if !candidates.iter().all(|directory| is_cordoned(directory)) {
+            candidates.retain(|directory| !is_cordoned(directory));
+        }
+        candidates.sort_by_key(|directory| directory.partitions.load(Ordering::Relaxed));
+        candidates
     }
 
     /// Makes the directory, and says in it whose it is before any data is written.

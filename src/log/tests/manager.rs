@@ -1,6 +1,7 @@
 use super::*;
-use crate::sim::{self, SimClock, SimDisk};
+use crate::sim::{self, Fault, Operation, SimClock, SimDisk};
 use crate::types::{NodeId, Uuid};
+use rustix::io::Errno;
 use std::io;
 
 const ID: Uuid = Uuid::from_bytes([7; 16]);
@@ -192,6 +193,41 @@ async fn partitions_go_to_the_directory_that_has_the_fewest() {
     let again: Vec<Uuid> = manager.directories().iter().map(|dir| dir.id()).collect();
     assert_eq!(again, ids);
     assert_eq!(load(&manager).await.logs.len(), 4);
+}
+
+/// Two directories, `/a` and `/b`. The next partition would lie in `/a`, but that refuses its directory with `error`.
+fn refusing_first(error: Errno) -> LogManager {
+    let (disk, runtime) = sim::on_empty_disk(&SimClock::manual());
+    let manager = LogManager::open(&runtime, options(&[Path::new("/a"), Path::new("/b")]));
+    disk.fail(Fault::once(Operation::CreateDir, "/a/orders", error));
+    manager.unwrap()
+}
+
+#[test]
+fn a_directory_that_fails_at_a_new_partition_gives_way_to_the_next_and_is_offline() {
+    let manager = refusing_first(Errno::IO);
+    assert_eq!(create(&manager, 0).view().log_dir(), Path::new("/b"));
+    assert!(!manager.directories()[0].is_online());
+}
+
+#[test]
+fn a_full_directory_gives_way_to_the_next_and_stays() {
+    let manager = refusing_first(Errno::NOSPC);
+    assert_eq!(create(&manager, 0).view().log_dir(), Path::new("/b"));
+    assert!(manager.directories()[0].is_online());
+    assert_eq!(create(&manager, 1).view().log_dir(), Path::new("/a"));
+}
+
+#[test]
+fn a_partition_that_is_assigned_to_a_directory_goes_to_no_other() {
+    let manager = refusing_first(Errno::IO);
+    let wanted = Wanted {
+        directory: manager.directories()[0].id(),
+        ..Wanted::default()
+    };
+    let refused = manager.create(numbered(0), ID, LogConfig::default(), wanted, NOW);
+    assert!(matches!(refused, Err(CreateError::Open(_))));
+    assert!(!manager.directories()[0].is_online());
 }
 
 #[tokio::test]
