@@ -102,6 +102,22 @@ async fn make_topics(disk: &SimDisk, acknowledged: &Mutex<u8>) {
     }
 }
 
+/// A change of more bytes than a metadata segment was refused as if the disk had failed, for as long as that setting stood.
+#[tokio::test]
+async fn a_change_larger_than_a_segment_of_the_log_gets_one_of_its_own() {
+    let small = MetadataLogConfig {
+        segment_bytes: 100,
+        ..config()
+    };
+    let disk = new_disk();
+    let (quorum, _) = open_with(&disk, &small).unwrap();
+    quorum.append((0..20).map(topic).collect()).await.unwrap();
+    quorum.append(vec![topic(20)]).await.unwrap();
+    drop(quorum);
+    let (_, image) = open_with(&disk, &small).unwrap();
+    assert_eq!(image.load().topic_count(), 21);
+}
+
 /// A moment at which the broker may stop, and how many topics it had acknowledged.
 type Point = (Record, SimDisk, u8);
 

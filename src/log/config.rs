@@ -12,11 +12,21 @@ pub struct CleanupPolicy {
     pub compact: bool,
 }
 
+/// What becomes of a batch that has more bytes than a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LargerThanSegment {
+    Refused,
+    /// It gets a segment of its own.
+    Alone,
+}
+
 /// The topic keys that a log obeys, with Kafka's defaults. Times are milliseconds, −1 is "no limit".
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogConfig {
     /// Largest segment file. At most 2147483647: indexes hold positions in 31 bits.
     pub segment_bytes: u64,
+    /// Of a batch that a producer or a controller sends.
+    pub larger_than_segment: LargerThanSegment,
     /// Age, in the time of the messages, at which a segment is closed although it is not full.
     pub segment_ms: i64,
     /// Up to this much is taken off `segment_ms`, drawn for each segment, so that the segments of many
@@ -58,6 +68,7 @@ impl Default for LogConfig {
         const HOUR_MS: i64 = 3_600_000;
         LogConfig {
             segment_bytes: 1 << 30,
+            larger_than_segment: LargerThanSegment::Refused,
             segment_ms: 7 * 24 * HOUR_MS,
             segment_jitter_ms: 0,
             index_interval_bytes: 4096,

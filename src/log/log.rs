@@ -1,6 +1,6 @@
 //! One partition's log: the owner of its directory and the only code that writes it.
 
-use super::config::LogConfig;
+use super::config::{LargerThanSegment, LogConfig};
 use super::errors::{AppendError, OpenError, ReplicaAppendError, StorageError};
 use super::files;
 use super::health::{Health, Trash};
@@ -332,7 +332,7 @@ impl Log {
         }
         let size = batch.size() as u64;
         let segment_bytes = self.segment_bytes();
-        if size > segment_bytes {
+        if size > segment_bytes && self.config.larger_than_segment == LargerThanSegment::Refused {
             return Err(AppendError::LargerThanSegment {
                 size,
                 segment_bytes,

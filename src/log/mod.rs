@@ -37,7 +37,7 @@ pub use cleaner::{
     Cleanable, Cleaning, CleaningError, CleaningLimits, CleaningStats, FilterError, MapLimits,
     Progress, Replaced, Replacement,
 };
-pub use config::{CleanupPolicy, LogConfig};
+pub use config::{CleanupPolicy, LargerThanSegment, LogConfig};
 pub use copying::CopyError;
 pub use epochs::{EpochEnd, EpochStart};
 pub use errors::{

@@ -8,7 +8,7 @@ pub use load::LoadError;
 pub use single::SingleQuorum;
 
 use crate::config::MetadataLogConfig;
-use crate::log::LogConfig;
+use crate::log::{LargerThanSegment, LogConfig};
 use crate::metadata::{ApplyError, MetadataRecord};
 use crate::protocol::{EncodeError, Message};
 use crate::types::{LeaderEpoch, NodeId, Offset, Uuid};
@@ -39,6 +39,7 @@ pub trait MetadataQuorum: Send + Sync + 'static {
 pub fn log_config(config: &MetadataLogConfig) -> LogConfig {
     LogConfig {
         segment_bytes: config.segment_bytes,
+        larger_than_segment: LargerThanSegment::Alone,
         segment_ms: config.segment_ms,
         retention_ms: -1,
         file_delete_delay_ms: config.file_delete_delay_ms,

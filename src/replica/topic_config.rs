@@ -1,7 +1,7 @@
 //! A topic's configuration as its log obeys it.
 
 use crate::config::{Compression as Type, TimestampType as Time, TopicConfig};
-use crate::log::{CleanupPolicy, LogConfig};
+use crate::log::{CleanupPolicy, LargerThanSegment, LogConfig};
 use crate::record::{Codec, Compression, TargetCompression, TimestampType};
 
 /// The part of a topic's configuration that its log obeys. `producer_id_expiration_ms` is the
@@ -9,6 +9,7 @@ use crate::record::{Codec, Compression, TargetCompression, TimestampType};
 pub(super) fn log_config(topic: &TopicConfig, producer_id_expiration_ms: u64) -> LogConfig {
     LogConfig {
         segment_bytes: u64::from(topic.segment_bytes),
+        larger_than_segment: LargerThanSegment::Refused,
         segment_ms: topic.segment_ms_max(),
         segment_jitter_ms: topic.segment_jitter_ms,
         index_interval_bytes: u64::from(topic.index_interval_bytes),
