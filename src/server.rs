@@ -327,7 +327,7 @@ fn open(config: &BrokerConfig, runtime: &Runtime) -> Result<Opened, StartError> 
         directory,
         config.node_id,
         image.clone(),
-        &controller::first_records(config),
+        |formatted| controller::first_records(formatted, config),
         &config.metadata_log,
     )?;
     Ok(Opened {

@@ -14,7 +14,9 @@ mod common;
 
 use common::client::{Client, batch};
 use common::local::{End, Local};
-use ottla::protocol::messages::{FetchRequest, FetchResponse, fetch_request as fetch};
+use ottla::protocol::messages::{
+    ApiVersionsRequest, ApiVersionsResponse, FetchRequest, FetchResponse, fetch_request as fetch,
+};
 use ottla::types::Timestamp;
 use std::path::Path;
 use tokio::net::TcpStream;
@@ -123,4 +125,34 @@ async fn what_ottla_0_1_wrote_is_read_and_written_on() {
     let mut client = broker.connect().await;
     let payments = values(&mut client, "payments", 0).await;
     assert_eq!(payments, owned(&[(0, "committed")]));
+}
+
+/// `bootstrap.checkpoint` was not read: a cluster formatted for an older release got the newest `metadata.version`, from
+/// which that release could not take it back.
+#[tokio::test]
+async fn a_directory_formatted_by_apache_kafka_begins_with_the_features_it_was_given() {
+    let mut broker = opened("apache-kafka-4.3.1-formatted").await;
+    for _ in 0..2 {
+        let mut client = broker.restart(End::Stop).await;
+        let request = ApiVersionsRequest {
+            client_software_name: "test".into(),
+            client_software_version: "1".into(),
+        };
+        let response: ApiVersionsResponse = client.call(&request, 4).await.unwrap();
+        let features = response.finalized_features.iter();
+        let levels = features.map(|it| (it.name.to_string(), it.max_version_level));
+        let expected = [
+            ("eligible.leader.replicas.version", 1),
+            ("metadata.version", 25),
+        ];
+        let expected = expected.map(|(name, level)| (name.to_owned(), level));
+        assert_eq!(levels.collect::<Vec<_>>(), expected);
+    }
+    let mut client = broker.connect().await;
+    client
+        .create_topic("orders", 1, &[])
+        .await
+        .unwrap()
+        .unwrap();
+    broker.end(End::Stop).await;
 }

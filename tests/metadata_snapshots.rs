@@ -70,14 +70,14 @@ fn open_with(
         name: METADATA_VERSION_NAME.into(),
         feature_level: METADATA_VERSION,
     };
-    let first = [MetadataRecord::from(level)];
+    let first = |_| vec![MetadataRecord::from(level)];
     let quorum = SingleQuorum::open(
         runtime,
         log,
         logs.metadata_directory().clone(),
         NodeId(1),
         image.clone(),
-        &first,
+        first,
         config,
     );
     Ok((quorum.map_err(|error| error.to_string())?, image))

@@ -1,8 +1,8 @@
 //! `ottla format`: gives empty data directories the id of a cluster, as kafka-storage does.
 //!
 //! Every directory is looked at before the first is written. `bootstrap.checkpoint`, which Apache
-//! Kafka's tool also writes, holds the first feature levels of a new cluster; Ottla's first start
-//! chooses those itself, and Apache Kafka takes its own defaults where the file is missing.
+//! Kafka's tool also writes, holds the first feature levels of a new cluster. It is obeyed, but not
+//! written: where it is missing, the first start of either broker takes its own defaults.
 
 use super::args::FormatArgs;
 use super::{Failure, file};

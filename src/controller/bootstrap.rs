@@ -6,19 +6,27 @@ use crate::metadata::{
     ConfigKind, ELIGIBLE_LEADER_REPLICAS, METADATA_VERSION, METADATA_VERSION_NAME, MetadataImage,
     MetadataRecord,
 };
-use crate::protocol::messages::{ConfigRecord, FeatureLevelRecord};
+use crate::protocol::messages::ConfigRecord;
 
-/// The first records of a metadata log.
-pub fn first_records(config: &BrokerConfig) -> Vec<MetadataRecord> {
-    let feature = |name: &'static str, feature_level| FeatureLevelRecord {
-        name: name.into(),
-        feature_level,
-    };
-    let mut records: Vec<MetadataRecord> = vec![
-        feature(METADATA_VERSION_NAME, METADATA_VERSION).into(),
-        feature(ELIGIBLE_LEADER_REPLICAS, 1).into(),
-    ];
-    records.extend(one_min_insync_replicas(&MetadataImage::default(), config));
+/// The first records of a metadata log: those that its directory was formatted with, or what this release begins with.
+pub fn first_records(
+    formatted: Option<MetadataImage>,
+    config: &BrokerConfig,
+) -> Vec<MetadataRecord> {
+    let begun = formatted.unwrap_or_else(|| {
+        let mut newest = MetadataImage::default();
+        for (feature, level) in [
+            (METADATA_VERSION_NAME, METADATA_VERSION),
+            (ELIGIBLE_LEADER_REPLICAS, 1),
+        ] {
+            newest.features.insert(feature.to_owned(), level);
+        }
+        newest
+    });
+    let mut records: Vec<MetadataRecord> = begun.records().collect();
+    if (begun.features.get(ELIGIBLE_LEADER_REPLICAS)).is_some_and(|level| *level > 0) {
+        records.extend(one_min_insync_replicas(&begun, config));
+    }
     records
 }
 
@@ -64,11 +72,19 @@ mod tests {
 
     #[test]
     fn a_new_cluster_has_one_min_insync_replicas_and_says_who_may_lead() {
-        let image = image(&first_records(&BrokerConfig::default()));
+        let image = image(&first_records(None, &BrokerConfig::default()));
         assert_eq!(image.features[METADATA_VERSION_NAME], METADATA_VERSION);
         assert_eq!(image.features[ELIGIBLE_LEADER_REPLICAS], 1);
         let for_all = image.config_of(ConfigKind::Broker, "");
         assert_eq!(for_all[MIN_INSYNC_REPLICAS], "1");
+    }
+
+    #[test]
+    fn a_cluster_formatted_without_eligible_leaders_has_no_min_insync_replicas_for_all() {
+        let mut formatted = MetadataImage::default();
+        (formatted.features).insert(METADATA_VERSION_NAME.to_owned(), 21);
+        let records = first_records(Some(formatted.clone()), &BrokerConfig::default());
+        assert_eq!(image(&records), formatted);
     }
 
     #[test]

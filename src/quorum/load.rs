@@ -2,7 +2,9 @@
 
 use super::snapshot::{self, Voters};
 use crate::log::{FirstBatch, Log};
-use crate::metadata::{ApplyError, MetadataImage, MetadataRecord, RecordError};
+use crate::metadata::{
+    ApplyError, METADATA_VERSION_NAME, MetadataImage, MetadataRecord, RecordError, SupportedFeature,
+};
 use crate::record::control::{self, ControlRecord, ControlType};
 use crate::record::{Batch, BatchError, Batches, DecodeError, DecodeLimits};
 use crate::runtime::{self, Runtime};
@@ -41,9 +43,18 @@ pub enum LoadError {
     Read(io::Error),
     #[error("the log cannot be cut behind its snapshot: {0}")]
     Cut(String),
+    #[error("{path} names no metadata.version that this release knows ({known})")]
+    FormattedVersion {
+        path: PathBuf,
+        known: &'static SupportedFeature,
+    },
     #[error("{0}")]
     Append(super::QuorumError),
 }
+
+/// What `kafka-storage format` leaves for the first start of a new cluster: its feature levels and its users, in the
+/// format of a snapshot (`BootstrapDirectory`).
+const FORMATTED: &str = "bootstrap.checkpoint";
 
 /// Why a snapshot cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -123,6 +134,29 @@ pub(super) fn load(runtime: &Runtime, log: &mut Log) -> Result<Loaded, LoadError
         voters,
         bytes,
     })
+}
+
+/// What the log directory was formatted with, if that says more than whose it is.
+pub(super) fn formatted(
+    runtime: &Runtime,
+    directory: &Path,
+) -> Result<Option<MetadataImage>, LoadError> {
+    let path = directory.join(FORMATTED);
+    let mut replay = Replay::default();
+    match read_snapshot(runtime, &path, &mut replay) {
+        Ok(()) => {}
+        Err(SnapshotError::Read(error)) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(None);
+        }
+        Err(error) => return Err(LoadError::Snapshot { path, error }),
+    }
+    let level = replay.image.features.get(METADATA_VERSION_NAME);
+    match SupportedFeature::find(METADATA_VERSION_NAME) {
+        Some(known) if !level.is_some_and(|level| known.has(*level)) => {
+            Err(LoadError::FormattedVersion { path, known })
+        }
+        _ => Ok(Some(replay.image)),
+    }
 }
 
 fn read_snapshot(runtime: &Runtime, path: &Path, replay: &mut Replay) -> Result<(), SnapshotError> {
@@ -333,6 +367,48 @@ mod tests {
         let loaded = load(&world.runtime, &mut world.log).unwrap();
         assert_eq!(loaded.voters, voters);
         assert_eq!(loaded.image.topic_count(), 3);
+    }
+
+    /// Kafka's tool wrote it, for release 4.0 with a SCRAM user.
+    #[test]
+    fn what_a_directory_was_formatted_with_is_read_whole() {
+        let fixture = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/fixtures/apache-kafka-4.3.1-formatted"
+        );
+        let image = formatted(&os::runtime(), Path::new(fixture)).unwrap();
+        let image = image.unwrap();
+        let levels = [
+            ("eligible.leader.replicas.version", 1),
+            ("group.version", 1),
+            ("metadata.version", 25),
+            ("transaction.version", 2),
+        ];
+        let found = image.features.iter();
+        assert!(
+            found.eq(levels
+                .map(|(name, level)| (name.to_owned(), level))
+                .iter()
+                .map(|(name, level)| (name, level)))
+        );
+        let last = image.records().last();
+        let Some(MetadataRecord::UserScramCredential(user)) = last else {
+            panic!("{last:?} is no user");
+        };
+        assert_eq!((&*user.name, user.iterations), ("alice", 4096));
+    }
+
+    #[test]
+    fn a_directory_formatted_for_no_known_release_is_refused() {
+        let world = World::new(0, "lost");
+        let directory = world.dir.path();
+        assert!(formatted(&world.runtime, directory).unwrap().is_none());
+        world.snapshot(FORMATTED, &snapshot_of("unversioned"));
+        let refused = formatted(&world.runtime, directory).unwrap_err();
+        assert!(
+            refused.to_string().ends_with("this release knows (7-30)"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{MetadataQuorum, QuorumError, QuorumStatus, VoterStatus, control_valu
 use crate::config::MetadataLogConfig;
 use crate::log::{Log, LogDirectory};
 use crate::metadata::{
-    Delta, ImageHandle, METADATA_VERSION_NAME, MetadataListener, MetadataRecord,
+    Delta, ImageHandle, METADATA_VERSION_NAME, MetadataImage, MetadataListener, MetadataRecord,
 };
 use crate::protocol::messages::LeaderChangeMessage;
 use crate::protocol::messages::leader_change_message::Voter;
@@ -66,14 +66,15 @@ struct Progress {
 
 impl SingleQuorum {
     /// Replays the newest snapshot beside `log`, which lies in `directory`, and the log behind it, takes the lead
-    /// in a new epoch, and publishes the image. The log of a new cluster begins with `first`.
+    /// in a new epoch, and publishes the image. The log of a new cluster begins with what `first` makes of that which
+    /// its directory was formatted with.
     pub fn open(
         runtime: Runtime,
         mut log: Log,
         directory: Arc<LogDirectory>,
         node: NodeId,
         image: ImageHandle,
-        first: &[MetadataRecord],
+        first: impl FnOnce(Option<MetadataImage>) -> Vec<MetadataRecord>,
         config: &MetadataLogConfig,
     ) -> Result<SingleQuorum, LoadError> {
         let path = log.dir().join(QUORUM_STATE);
@@ -95,6 +96,10 @@ impl SingleQuorum {
         } = load::load(&runtime, &mut log)?;
         // The leader of a cluster's first epoch may have stopped before it wrote them.
         let is_new = !loaded.features.contains_key(METADATA_VERSION_NAME);
+        let first = match is_new {
+            true => first(load::formatted(&runtime, directory.path())?),
+            false => Vec::new(),
+        };
         info!(end = %loaded.end, topics = loaded.topic_count(), %epoch, "metadata loaded");
         image.publish(Arc::new(loaded));
         let progress = Progress {
@@ -118,7 +123,7 @@ impl SingleQuorum {
         });
         quorum.announce().map_err(LoadError::Append)?;
         if is_new {
-            quorum.write(first).map_err(LoadError::Append)?;
+            quorum.write(&first).map_err(LoadError::Append)?;
         }
         Ok(SingleQuorum(quorum))
     }
