@@ -392,11 +392,11 @@ fn first_record(
     };
     if header.is_old() {
         let message = read_bytes(segment, position, header)?;
-        let inside = old::timestamps(&message, limits).map_err(invalid)?;
-        let mut inside = inside.into_iter();
-        return Ok(inside
-            .find(|(offset, timestamp)| wanted(*timestamp, *offset))
-            .map(|(offset, timestamp)| found(timestamp, offset)));
+        let inside = old::records(&message, limits).map_err(invalid)?;
+        let mut timed = inside.iter().filter(|it| it.timestamp != Timestamp::NONE);
+        return Ok(timed
+            .find(|record| wanted(record.timestamp, record.offset))
+            .map(|record| found(record.timestamp, record.offset)));
     }
     let batch = read_batch(segment, position, header)?;
     for record in batch.records(limits) {

@@ -13,10 +13,11 @@
 //!
 //! With a codec the value is messages, compressed as one piece. In magic 1 their offsets begin at 0.
 
-use super::batch::{Attributes, BatchHeader, MAGIC_V2, TimestampType};
+use super::batch::{Attributes, BatchError, BatchHeader, Codec, TimestampType};
 use super::compression::{DecodeError, DecodeLimits, decompress};
+use super::records::Record;
 use crate::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use std::io;
 
 /// Where the bytes under the CRC begin.
@@ -55,52 +56,76 @@ pub(super) fn header(mut bytes: &[u8]) -> Option<BatchHeader> {
     })
 }
 
-/// Offset and time of a whole message, or of each of those that it wraps. Messages of magic 0 have no time, so none
-/// of theirs are told.
-pub fn timestamps(
-    message: &[u8],
-    limits: DecodeLimits,
-) -> Result<Vec<(Offset, Timestamp)>, DecodeError> {
-    let outer = header(message).filter(|outer| outer.magic + 1 == MAGIC_V2);
-    let Some(outer) = outer else {
-        return Ok(Vec::new());
-    };
-    let codec = outer.attributes.codec();
-    let codec = codec.ok_or(DecodeError::UnknownCodec(outer.attributes.0))?;
-    if codec == super::Codec::None {
-        return Ok(vec![(outer.base_offset, outer.max_timestamp)]);
+/// Whether a whole message is what was written.
+pub fn check_crc(message: &[u8]) -> Result<(), BatchError> {
+    let mut crc = flate2::Crc::new();
+    crc.update(message.get(OLD_CRC_START..).unwrap_or_default());
+    let computed = crc.sum();
+    match header(message) {
+        Some(header) if header.crc != computed => Err(BatchError::Crc {
+            stored: header.crc,
+            computed,
+        }),
+        _ => Ok(()),
     }
-    let broken = || DecodeError::Compressed {
+}
+
+/// A whole message as a record, or those that it wraps. Messages of magic 0 have no time.
+pub fn records(message: &Bytes, limits: DecodeLimits) -> Result<Vec<Record>, DecodeError> {
+    let broken = |codec| DecodeError::Compressed {
         codec,
         source: io::ErrorKind::InvalidData.into(),
     };
-    let packed = value(message).ok_or_else(broken)?;
-    let unpacked = decompress(codec, packed, limits)?;
-    let mut rest = &unpacked[..];
+    let outer = header(message).ok_or_else(|| broken(Codec::None))?;
+    let codec = outer.attributes.codec();
+    let codec = codec.ok_or(DecodeError::UnknownCodec(outer.attributes.0))?;
+    let outermost = record(message, &outer).ok_or_else(|| broken(codec))?;
+    if codec == Codec::None {
+        return Ok(vec![outermost]);
+    }
+    let packed = outermost.value.ok_or_else(|| broken(codec))?;
+    let mut rest = Bytes::from(decompress(codec, &packed, limits)?);
     let mut found = Vec::new();
     while !rest.is_empty() {
-        let inner = header(rest).ok_or_else(broken)?;
-        rest = rest.get(inner.size()..).ok_or_else(broken)?;
-        let time = match outer.attributes.timestamp_type() {
-            TimestampType::CreateTime => inner.max_timestamp,
-            TimestampType::LogAppendTime => outer.max_timestamp,
-        };
-        found.push((inner.base_offset, time));
+        let inner = header(&rest).filter(|inner| inner.size() <= rest.len());
+        let inner = inner.ok_or_else(|| broken(codec))?;
+        let message = rest.split_to(inner.size());
+        let mut record = record(&message, &inner).ok_or_else(|| broken(codec))?;
+        if outer.attributes.timestamp_type() == TimestampType::LogAppendTime {
+            record.timestamp = outer.max_timestamp;
+        }
+        found.push(record);
     }
-    // The wrapper's offset is that of its last message.
-    let last = found.last().map_or(Offset::ZERO, |(last, _)| *last);
-    for (offset, _) in &mut found {
-        *offset = outer.base_offset.plus(offset.0 - last.0);
+    if outer.magic > 0 {
+        // The wrapper's offset is that of its last message.
+        let last = found.last().map_or(Offset::ZERO, |last| last.offset);
+        for record in &mut found {
+            record.offset = outer.base_offset.plus(record.offset.0 - last.0);
+        }
     }
     Ok(found)
 }
 
-/// What stands behind the key of a message of magic 1.
-fn value(message: &[u8]) -> Option<&[u8]> {
-    const KEY_AT: usize = 26;
-    let mut rest = message.get(KEY_AT..)?;
-    let key = usize::try_from(rest.try_get_i32().ok()?).unwrap_or(0);
-    rest = rest.get(key..)?;
-    let len = usize::try_from(rest.try_get_i32().ok()?).ok()?;
-    rest.get(..len)
+/// The message itself, packed or not. `None` if its key or value do not end within it.
+fn record(message: &Bytes, header: &BatchHeader) -> Option<Record> {
+    let key_at = if header.magic == 0 { 18 } else { 26 };
+    let mut rest = message.slice(key_at.min(message.len())..);
+    Some(Record {
+        offset: header.base_offset,
+        timestamp: header.max_timestamp,
+        key: nullable(&mut rest)?,
+        value: nullable(&mut rest)?,
+        headers: Vec::new(),
+    })
+}
+
+/// A byte string behind its length; −1 is null.
+fn nullable(bytes: &mut Bytes) -> Option<Option<Bytes>> {
+    match bytes.try_get_i32().ok()? {
+        -1 => Some(None),
+        len => {
+            let len = usize::try_from(len).ok()?;
+            (len <= bytes.len()).then(|| Some(bytes.split_to(len)))
+        }
+    }
 }

@@ -9,7 +9,7 @@ use ottla::record::control::{self, ControlRecord, ControlType, EndMarker, Transa
 use ottla::record::{
     Batch, BatchBuilder, BatchError, BatchOptions, Codec, Compression, DecodeLimits, InvalidBatch,
     Keys, NewRecord, ProduceRules, ProducerStamp, Record, TargetCompression, TimestampRules,
-    TimestampType, TransactionVersion, ValidBatch, ZstdUse,
+    TimestampType, TransactionVersion, ValidBatch, ZstdUse, old,
 };
 use ottla::types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 use serde_json::{Value, json};
@@ -371,6 +371,41 @@ fn the_two_old_formats_are_told_apart_and_refused() {
         count += 1;
     }
     assert_eq!(count, LEGACY);
+}
+
+#[test]
+fn old_messages_and_those_that_they_wrap_are_read_as_kafka_reads_them() {
+    for vector in vectors().iter().filter(|vector| vector.is_legacy()) {
+        assert_eq!(old::check_crc(&vector.bytes), Ok(()), "{}", vector.name);
+        let found = old::records(&vector.bytes, DecodeLimits::default()).expect(&vector.name);
+        let found = found.iter().map(|record| {
+            let Record {
+                offset, timestamp, ..
+            } = record;
+            let (key, value) = (record.key.as_deref(), record.value.as_deref());
+            (
+                offset.0,
+                timestamp.0,
+                key.map(<[u8]>::to_vec),
+                value.map(<[u8]>::to_vec),
+            )
+        });
+        let expected = vector.records().iter().map(|record| {
+            let int = |field: &str| record[field].as_i64().expect("a number");
+            (
+                int("offset"),
+                int("timestamp"),
+                bytes(&record["key"]),
+                bytes(&record["value"]),
+            )
+        });
+        assert_eq!(
+            found.collect::<Vec<_>>(),
+            expected.collect::<Vec<_>>(),
+            "{}",
+            vector.name
+        );
+    }
 }
 
 #[test]

@@ -247,6 +247,47 @@ mod tests {
         );
     }
 
+    /// A message that Kafka's own classes wrote, by its name in the byte vectors.
+    fn old_message(name: &str) -> Vec<u8> {
+        let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("protocol-tests/vectors/records");
+        let vectors = read_whole(&OsDisk, &vectors.join("batches.txt")).unwrap();
+        let vectors = String::from_utf8(vectors).unwrap();
+        let mut lines = vectors.lines();
+        lines.find(|line| line.starts_with(&format!("{name} ")));
+        let hex = lines.next().unwrap();
+        let bytes = (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..][..2], 16));
+        bytes.collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn messages_of_the_old_formats_are_shown_with_those_that_they_wrap() {
+        let mut broken = old_message("legacy-magic-1");
+        *broken.last_mut().unwrap() ^= 1;
+        let names = [
+            "legacy-magic-0",
+            "legacy-magic-0-gzip",
+            "legacy-magic-1-gzip",
+        ];
+        let mut segment = names.map(old_message).concat();
+        segment.extend(broken);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("00000000000000000000.log");
+        write_whole(&OsDisk, &path, &segment).unwrap();
+        let (_, text) = shown(&path, false);
+        let expected = "\
+message 3 magic=0 at=0 size=28 codec=none max_timestamp=-1
+  3 time=-1 key=\"k\" value=\"v\"
+message 2 magic=0 at=28 size=75 codec=gzip max_timestamp=-1
+  1 time=-1 key=\"k\" value=\"v\"
+  2 time=-1 key=\"k\" value=\"w\"
+message 4 magic=1 at=103 size=92 codec=gzip max_timestamp=1760000000001
+  3 time=1760000000000 key=\"k\" value=\"v\"
+  4 time=1760000000001 key=\"k\" value=\"w\"
+message 3 magic=1 at=195 size=36 codec=none max_timestamp=1760000000000
+  ! the stored CRC";
+        assert!(text.starts_with(expected), "{text}");
+    }
+
     #[test]
     fn a_changed_byte_and_half_a_batch_are_found_and_the_rest_is_shown() {
         let log = kafkas("ledger-0/00000000000000000000.log");
