@@ -296,11 +296,15 @@ async fn what_cannot_be_moved_is_refused_with_kafka_s_code() {
     cluster.create(&[]).await;
     let long: &'static str = "x".repeat(240).leak();
     cluster.client.make_topic(long, 1, &[]).await;
+    let invalid: &'static str = "x".repeat(250).leak();
     let here = cluster.dirs[0].path().to_owned();
+    let with_slash = here.join("");
     for (topic, partition, path, code) in [
         (TOPIC, 0, Path::new("/elsewhere"), ErrorCode::LogDirNotFound),
+        (TOPIC, 0, &with_slash, ErrorCode::LogDirNotFound),
         (TOPIC, 7, &here, ErrorCode::UnknownTopicOrPartition),
         (long, 0, &here, ErrorCode::InvalidTopicException),
+        (invalid, 0, &here, ErrorCode::InvalidTopicException),
     ] {
         let moved = cluster.client.move_replica(topic, partition, path).await;
         assert_eq!(moved.unwrap(), Err(Refused(code)), "{topic}-{partition}");

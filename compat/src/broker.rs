@@ -52,8 +52,11 @@ impl Kind {
     }
 }
 
-/// Configuration keys and values, over what every run sets.
+/// Configuration keys and values, over what every run sets. `DATA` in a value stands for the data directory.
 pub(crate) type Settings = [(&'static str, &'static str)];
+
+/// A second log directory beside the first.
+pub(crate) const TWO_LOG_DIRS: (&str, &str) = ("log.dirs", "DATA,DATA-2");
 
 /// How a broker is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,7 +206,7 @@ impl Broker {
                     .arg(self.data_dir())
                     .stdout(Stdio::piped())
                     .stderr(log);
-                for (key, value) in self.settings {
+                for (key, value) in self.settings() {
                     command.arg("--set").arg(format!("{key}={value}"));
                 }
                 Ok(command)
@@ -221,11 +224,15 @@ impl Broker {
         }
     }
 
+    fn settings(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let data = self.data_dir().display().to_string();
+        (self.settings.iter()).map(move |(key, value)| (*key, value.replace("DATA", &data)))
+    }
+
     fn format_kafka(&self, home: &Path) -> Checked {
         let (port, controller) = (self.port, self.controller_port);
         let properties = self.dir.join("server.properties");
-        let settings = self.settings.iter();
-        let settings: String = settings
+        let settings: String = (self.settings())
             .map(|(key, value)| format!("{key}={value}\n"))
             .collect();
         std::fs::write(

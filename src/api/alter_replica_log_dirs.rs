@@ -34,7 +34,7 @@ fn begin(
     // Of a partition that is named twice the last counts.
     let mut wanted: BTreeMap<&Text, BTreeMap<i32, &Text>> = BTreeMap::new();
     for directory in &request.dirs {
-        for topic in &directory.topics {
+        for topic in (directory.topics.iter()).filter(|topic| !topic.partitions.is_empty()) {
             let partitions = wanted.entry(&topic.name).or_default();
             let named = topic.partitions.iter();
             partitions.extend(named.map(|partition| (*partition, &directory.path)));

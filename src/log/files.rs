@@ -24,6 +24,9 @@ pub(super) const SEGMENT_FILES: [&str; 4] = [LOG, OFFSET_INDEX, TIME_INDEX, TXN_
 pub(super) const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
 pub(super) const PARTITION_METADATA: &str = "partition.metadata";
 
+/// Ends the name of a copy's directory.
+const FUTURE: &str = "-future";
+
 /// Longest name of a directory, in bytes; longer ones lose the end of the topic's name.
 const DIR_NAME_LEN_MAX: usize = 255;
 
@@ -96,18 +99,26 @@ fn parse_partition(name: &str) -> Option<TopicPartition> {
 /// The directory of a copy of the partition. `None` if the name is too long: what a copy belongs to is
 /// known from its name alone.
 pub(super) fn copy_name(partition: &TopicPartition, id: Uuid) -> Option<String> {
-    let name = set_aside_name(partition, id, "-future");
-    name.starts_with(partition.topic.as_str()).then_some(name)
+    let topic = partition.topic.as_str();
+    has_room_for_copy(topic, partition.partition).then(|| set_aside_name(partition, id, FUTURE))
+}
+
+pub(super) fn has_room_for_copy(topic: &str, partition: i32) -> bool {
+    topic.len() + set_aside_end(partition, Uuid::ZERO, FUTURE).len() <= DIR_NAME_LEN_MAX
 }
 
 /// `<topic>-<partition>.<uuid as 32 hex digits><suffix>`, within the length of a name.
 pub(super) fn set_aside_name(partition: &TopicPartition, id: Uuid, suffix: &str) -> String {
-    let hex: String = id.as_bytes().iter().map(|b| format!("{b:02x}")).collect();
-    let end = format!("-{}.{hex}{suffix}", partition.partition);
+    let end = set_aside_end(partition.partition, id, suffix);
     let topic = partition.topic.as_str();
     // Topic names are ASCII, so any place is a character boundary.
     let kept = topic.len().min(DIR_NAME_LEN_MAX - end.len());
     format!("{}{end}", topic.get(..kept).unwrap_or(topic))
+}
+
+fn set_aside_end(partition: i32, id: Uuid, suffix: &str) -> String {
+    let hex: String = id.as_bytes().iter().map(|b| format!("{b:02x}")).collect();
+    format!("-{partition}.{hex}{suffix}")
 }
 
 /// Replaces a small file whole, without waiting for the disk: after a crash of the machine the old

@@ -2,7 +2,7 @@
 
 use super::manager::{LookupError, Replicas};
 use super::partition::Partition;
-use crate::log::{LogDirectory, LogView};
+use crate::log::{LogDirectory, LogManager, LogView};
 use crate::metadata::{ImageHandle, MetadataImage};
 use crate::runtime::Space;
 use crate::types::{TopicName, TopicPartition, Uuid};
@@ -186,19 +186,20 @@ impl Replicas {
         directory: &str,
         image: &ImageHandle,
     ) -> Result<(), MoveError> {
-        let name = TopicName::parse(topic).ok();
-        let name = name.map(|topic| TopicPartition::new(topic, partition));
-        if (name.as_ref()).is_some_and(|name| !self.logs().can_be_copied(name)) {
+        if !LogManager::can_be_copied(topic, partition) {
             return Err(MoveError::NameTooLong);
         }
+        // As text: another name of the same directory is none that Kafka knows.
         let mut configured = self.configured_directories().into_iter();
         let wanted = configured
-            .find(|configured| absolute(configured) == Path::new(directory))
+            .find(|configured| absolute(configured).as_os_str() == directory)
             .ok_or(MoveError::UnknownDirectory)?;
         let directory = self.online_at(&wanted).ok_or(MoveError::OfflineDirectory)?;
         if self.is_cordoned(&wanted) {
             return Err(MoveError::CordonedDirectory);
         }
+        let name = TopicName::parse(topic).ok();
+        let name = name.map(|topic| TopicPartition::new(topic, partition));
         match (self.find(topic, partition, image), name) {
             (Ok(partition), _) => self.begin_move(&partition, directory),
             (Err(error), Some(name)) if error != LookupError::Offline => {
@@ -212,5 +213,7 @@ impl Replicas {
 
 /// As Kafka names a directory in its answers.
 fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    // Without a slash at the end.
+    absolute.components().collect()
 }

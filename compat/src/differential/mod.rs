@@ -16,7 +16,7 @@ mod pair;
 
 use std::path::{Path, PathBuf};
 
-use crate::broker::{Broker, Kind};
+use crate::broker::{Broker, Kind, TWO_LOG_DIRS};
 use crate::checks::Checked;
 use allowed::ALLOWED;
 use codec::{Asked, Schemas};
@@ -49,8 +49,9 @@ pub(crate) fn run(
         Some(home) => (Asked::Old, Kind::Kafka { home: home.clone() }),
         None => (Asked::Release, kafka),
     };
-    let kafka = Broker::start(kafka, &runs.join("kafka"))?;
-    let ottla = Broker::start(ottla, &runs.join("ottla"))?;
+    let start = |kind, name| Broker::start_with(kind, &[TWO_LOG_DIRS], None, &runs.join(name));
+    let kafka = start(kafka, "kafka")?;
+    let ottla = start(ottla, "ottla")?;
     let mut pair = Pair::new(&schemas, asked, kafka.bootstrap(), ottla.bootstrap());
     for (name, case) in cases::CASES {
         if name.contains(&settings.only) {

@@ -8,7 +8,7 @@
 //! - `until WORD TOOL …` runs the tool again until its output has the word.
 //! - `start NAME TOOL …` runs the tool beside the commands that follow; `stop NAME [WORD]` ends it
 //!   with SIGTERM, once its output has the word, and gives its output. `stop broker` ends the broker.
-//! - `write FILE` writes its input lines to a file.
+//! - `write FILE` writes its input lines to a file; `DATA` in them, too, stands for the data directory.
 
 mod jvm;
 mod normal;
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::broker::{Broker, End, Kind, Settings};
+use crate::broker::{Broker, End, Kind, Settings, TWO_LOG_DIRS};
 use crate::checks::{Checked, Failure};
 use crate::clients::Places;
 use jvm::{Process, Raw, Shared};
@@ -41,6 +41,9 @@ pub(crate) enum Purpose {
 
 /// A group's first rebalance does not wait for more members.
 const PROMPT_GROUPS: &Settings = &[("group.initial.rebalance.delay.ms", "0")];
+
+/// The same, with two log directories: `DATA` and `DATA-2`.
+const TWO_DIRECTORIES: &Settings = &[PROMPT_GROUPS[0], TWO_LOG_DIRS];
 
 const fn transcript(name: &'static str, about: &'static str) -> Transcript {
     Transcript {
@@ -68,6 +71,11 @@ pub(crate) const TRANSCRIPTS: &[Transcript] = &[
         "kafka-log-dirs",
         "offsets, deleted records, directories, reassignments, what is on disk",
     ),
+    Transcript {
+        name: "kafka-reassign-directories",
+        about: "replicas moved between two log directories",
+        settings: TWO_DIRECTORIES,
+    },
     transcript(
         "kafka-cluster",
         "ids, versions, features, quorum, elections, transactions",
@@ -261,7 +269,8 @@ impl Scene<'_> {
         let (first, rest) = first_word(command);
         match first {
             "write" => {
-                std::fs::write(self.dir.join(rest), input)?;
+                let data = self.data.display().to_string();
+                std::fs::write(self.dir.join(rest), input.replace(normal::DATA, &data))?;
                 Ok(Output::default())
             }
             "until" => {

@@ -12,7 +12,7 @@ use crate::log::errors::{OpenError, StorageError};
 use crate::log::files;
 use crate::log::log::{Log, Opening, Shutdown};
 use crate::log::view::LogView;
-use crate::types::{Timestamp, TopicPartition, Uuid};
+use crate::types::{Timestamp, Uuid};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,9 +24,9 @@ impl LogManager {
         self.directories.iter().find(|directory| directory.id == id)
     }
 
-    /// Whether a copy of the partition has room for its name.
-    pub fn can_be_copied(&self, partition: &TopicPartition) -> bool {
-        files::copy_name(partition, Uuid::ZERO).is_some()
+    /// Whether the directory of a copy of the partition has room for the topic's name, valid or not.
+    pub fn can_be_copied(topic: &str, partition: i32) -> bool {
+        files::has_room_for_copy(topic, partition)
     }
 
     /// Begins an empty copy of `original` in `directory`.

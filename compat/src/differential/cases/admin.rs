@@ -361,31 +361,6 @@ pub(super) fn features(pair: &mut Pair<'_>) -> Checked {
     Ok(())
 }
 
-pub(super) fn log_dirs(pair: &mut Pair<'_>) -> Checked {
-    for version in pair.versions("DescribeLogDirs")? {
-        for topics in [
-            json!([{"Topic": "read", "Partitions": [0, 1, 9]}]),
-            json!([{"Topic": "absent", "Partitions": [0]}]),
-            json!([]),
-        ] {
-            pair.ask("DescribeLogDirs", version, |_| json!({"Topics": topics}))?;
-        }
-    }
-    for version in pair.versions("AlterReplicaLogDirs")? {
-        for (path, name, partition) in [
-            ("/no/such/dir", "read", 0),
-            ("/no/such/dir", "absent", 0),
-            ("relative", "read", 0),
-            ("", "read", 9),
-        ] {
-            pair.ask("AlterReplicaLogDirs", version, |_| {
-                json!({"Dirs": [{"Path": path, "Topics": [{"Name": name, "Partitions": [partition]}]}]})
-            })?;
-        }
-    }
-    Ok(())
-}
-
 pub(super) fn acls(pair: &mut Pair<'_>) -> Checked {
     // A topic by its whole name; User:a may, from every host, read it.
     let of_topic = json!({

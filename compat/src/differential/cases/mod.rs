@@ -1,6 +1,7 @@
 //! The written cases, in the order in which they run: later ones use topics of earlier ones.
 
 mod admin;
+mod directories;
 mod groups;
 mod records;
 mod topics;
@@ -43,7 +44,8 @@ pub(super) const CASES: &[Case] = &[
     ("cluster", admin::cluster),
     ("reassignments", admin::reassignments),
     ("features", admin::features),
-    ("log-dirs", admin::log_dirs),
+    ("log-dirs", directories::moved),
+    ("log-dirs-refused", directories::not_moved),
     ("acls", admin::acls),
     ("transactions-listed", admin::transactions),
     ("telemetry", admin::telemetry),
