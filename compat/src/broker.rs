@@ -95,6 +95,34 @@ impl Broker {
         port: Option<u16>,
         dir: &Path,
     ) -> Checked<Broker> {
+        let mut broker = Broker::prepare(kind, settings, port, dir)?;
+        if let Kind::Kafka { home } = &broker.kind {
+            broker.format_kafka(home)?;
+        }
+        broker.resume()?;
+        Ok(broker)
+    }
+
+    /// The same on a directory that the tool of the Apache Kafka in `home` has formatted.
+    pub(crate) fn start_formatted(
+        home: PathBuf,
+        kind: Kind,
+        settings: &'static Settings,
+        dir: &Path,
+    ) -> Checked<Broker> {
+        let kafka = Kind::Kafka { home: home.clone() };
+        let mut broker = Broker::prepare(kafka, settings, None, dir)?;
+        broker.format_kafka(&home)?;
+        broker.hand_to(kind)?;
+        Ok(broker)
+    }
+
+    fn prepare(
+        kind: Kind,
+        settings: &'static Settings,
+        port: Option<u16>,
+        dir: &Path,
+    ) -> Checked<Broker> {
         if dir.exists() {
             std::fs::remove_dir_all(dir)?;
         }
@@ -103,19 +131,14 @@ impl Broker {
             Kind::Ottla { .. } => (0, 0),
             Kind::Kafka { .. } => (free_port()?, free_port()?),
         };
-        let mut broker = Broker {
+        Ok(Broker {
             kind,
             settings,
             dir: dir.to_owned(),
             port: port.unwrap_or(free),
             controller_port,
             child: None,
-        };
-        if let Kind::Kafka { home } = &broker.kind {
-            broker.format_kafka(home)?;
-        }
-        broker.resume()?;
-        Ok(broker)
+        })
     }
 
     pub(crate) fn bootstrap(&self) -> String {

@@ -1,4 +1,4 @@
-//! One data directory under Apache Kafka and Ottla in turn. Whoever comes next finds all that the others left:
+//! One data directory, formatted by Apache Kafka's tool, under Ottla and Apache Kafka in turn. Whoever comes next finds all that the others left:
 //! topics, records, transactions, configurations, committed offsets, members of groups.
 
 use std::path::Path;
@@ -29,7 +29,8 @@ pub(crate) fn run(places: &Places, ottla: Kind, dir: &Path) -> Checked<bool> {
         home: places.kafka(),
     };
     let client = java_client(places)?;
-    let mut broker = Broker::start_with(kafka.clone(), SETTINGS, None, &dir.join("broker"))?;
+    let (home, begins) = (places.kafka(), ottla.clone());
+    let mut broker = Broker::start_formatted(home, begins, SETTINGS, &dir.join("broker"))?;
     let log = dir.join("client.log");
     let mut cx = Context::new("java", broker.bootstrap(), client, log);
     cx.begin("swap");
@@ -37,6 +38,11 @@ pub(crate) fn run(places: &Places, ottla: Kind, dir: &Path) -> Checked<bool> {
     run.bootstrap = broker.bootstrap();
     run.data = Some(broker.data_dir());
 
+    let first = scenarios::leave(&mut cx)?;
+    broker.end(End::Stop)?;
+    broker.hand_to(kafka.clone())?;
+    scenarios::find(&mut cx, &first)?;
+    println!("swap: formatted by Kafka, Ottla to Kafka: passed");
     let kept = Kept::write(&mut cx, &run)?;
     let mut left = scenarios::leave(&mut cx)?;
     for (name, kind) in [
@@ -70,7 +76,7 @@ pub(crate) fn run(places: &Places, ottla: Kind, dir: &Path) -> Checked<bool> {
     tools::dump_all(&mut run)?;
     tools::check_all_indexes(&mut run)?;
     tools::check_metadata_is_cut(&mut run)?;
-    println!("3 passed, 0 failed");
+    println!("4 passed, 0 failed");
     Ok(true)
 }
 
