@@ -170,13 +170,34 @@ fn cleaner(figures: &CleanerFigures, page: &mut Exposition) {
         "How full the table of keys was in the newest cleaning.",
         &figures.max_buffer_utilization_percent,
     );
-    let mut uncleanable = page.metric(
+    gauge(
+        "kafka_log_logcleaner_max_compaction_delay_secs",
+        "How long a log has waited to be cleaned beyond its max.compaction.lag.ms, at most.",
+        &figures.max_compaction_delay_secs,
+    );
+    gauge(
+        "kafka_log_logcleaner_deadthreadcount",
+        "Cleaners that have ended by an error of the broker.",
+        &figures.dead_threads,
+    );
+    let mut partitions = page.metric(
         "kafka_log_logcleanermanager_uncleanable_partitions_count",
         Kind::Gauge,
         "Partitions that could not be cleaned and are left alone, by log directory.",
     );
-    for (directory, count) in &figures.uncleanable_partitions {
-        uncleanable.sample(&[("logdirectory", &directory.display())], count);
+    for (directory, uncleanable) in &figures.uncleanable {
+        partitions.sample(
+            &[("logdirectory", &directory.display())],
+            uncleanable.partitions,
+        );
+    }
+    let mut bytes = page.metric(
+        "kafka_log_logcleanermanager_uncleanable_bytes",
+        Kind::Gauge,
+        "What would be cleaned of them otherwise, by log directory.",
+    );
+    for (directory, uncleanable) in &figures.uncleanable {
+        bytes.sample(&[("logdirectory", &directory.display())], uncleanable.bytes);
     }
 }
 

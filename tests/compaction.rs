@@ -221,14 +221,20 @@ async fn a_log_that_cannot_be_cleaned_is_left_alone_and_the_others_go_on() {
     let page = broker.serve_http().await;
     let mut client = broker.connect().await;
     wait_for_at_most(&mut client, TOPIC, 40).await;
-    until("word that a log cannot be cleaned", async || {
+    let figure = async |name: &str| {
         let metrics = get(page, "/metrics").await;
-        let counts = "kafka_log_logcleanermanager_uncleanable_partitions_count";
-        let mut lines = metrics.lines().filter(|line| line.starts_with(counts));
-        lines.next().is_some_and(|line| line.ends_with(" 1"))
+        let name = format!("kafka_log_logcleaner{name}");
+        let line = metrics.lines().find(|line| line.starts_with(&name));
+        let (_, value) = line.unwrap().rsplit_once(' ').unwrap();
+        value.parse::<u64>().unwrap()
+    };
+    until("word that a log cannot be cleaned", async || {
+        figure("manager_uncleanable_partitions_count").await == 1
     })
     .await;
     assert!(log_files(&broker.dir().join("broken-0")).len() > 5);
+    assert!(figure("manager_uncleanable_bytes").await > 10_000);
+    assert_eq!(figure("_deadthreadcount").await, 0);
 }
 
 fn flip_last_byte(path: &Path) {

@@ -35,6 +35,8 @@ pub(super) struct CleanerState {
 struct LastRun {
     at: Option<Timestamp>,
     dirtiest_ratio: f64,
+    /// The longest time for which a log has waited beyond `max.compaction.lag.ms`.
+    delay_ms: i64,
     stats: CleaningStats,
     took: Duration,
 }
@@ -48,8 +50,30 @@ pub struct CleanerFigures {
     pub recopy_percent: u32,
     pub max_clean_time_secs: u64,
     pub max_buffer_utilization_percent: u32,
-    /// By log directory: partitions that could not be cleaned and are left alone.
-    pub uncleanable_partitions: BTreeMap<PathBuf, usize>,
+    pub max_compaction_delay_secs: i64,
+    /// Cleaners that a panic has ended; a change of the cleaner's configuration starts others.
+    pub dead_threads: u32,
+    /// By log directory.
+    pub uncleanable: BTreeMap<PathBuf, Uncleanable>,
+}
+
+/// What could not be cleaned and is left alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Uncleanable {
+    pub partitions: usize,
+    /// That would be cleaned otherwise.
+    pub bytes: u64,
+}
+
+/// A cleaner that runs, until a panic ends it.
+struct Alive<'a>(&'a CleanerState);
+
+impl Drop for Alive<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            *self.0.running.lock() -= 1;
+        }
+    }
 }
 
 impl CleanerState {
@@ -99,6 +123,7 @@ fn start_missing(replicas: &Arc<Replicas>) {
 
 async fn run(replicas: Arc<Replicas>) {
     let Runtime { tasks, clock, .. } = replicas.runtime().clone();
+    let _alive = Alive(&replicas.cleaner);
     while !tasks.is_stopping() {
         let reconfigured = replicas.cleaner.reconfigured.notified();
         let config = replicas.cleaner_config();
@@ -148,6 +173,8 @@ impl Replicas {
             let mut last = self.cleaner.last.lock();
             last.at = Some(now);
             last.dirtiest_ratio = dirty.first().map_or(0.0, |(_, dirtiest)| dirtiest.ratio());
+            let delays = dirty.iter().map(|(_, cleanable)| cleanable.delay_ms);
+            last.delay_ms = delays.max().unwrap_or(0);
         }
         dirty
             .into_iter()
@@ -205,13 +232,19 @@ impl Replicas {
     /// How the cleaners are doing.
     pub fn cleaner_figures(&self) -> CleanerFigures {
         let last = *self.cleaner.last.lock();
-        let mut uncleanable: BTreeMap<PathBuf, usize> = (self.configured_directories().into_iter())
-            .map(|directory| (directory, 0))
-            .collect();
+        let now = self.runtime().clock.wall();
+        let mut uncleanable: BTreeMap<PathBuf, Uncleanable> =
+            (self.configured_directories().into_iter())
+                .map(|directory| (directory, Uncleanable::default()))
+                .collect();
         for partition in self.all() {
             if partition.cleaning.is_uncleanable() {
-                let directory = partition.view().log_dir().to_owned();
-                *uncleanable.entry(directory).or_default() += 1;
+                let view = partition.view();
+                let found = uncleanable.entry(view.log_dir().to_owned()).or_default();
+                found.partitions += 1;
+                // What is too broken to be looked at counts as a partition only.
+                let cleanable = view.cleanable(&*self.runtime().disk, &partition.config(), now);
+                found.bytes += cleanable.map_or(0, |cleanable| cleanable.cleanable_bytes);
             }
         }
         let CleaningStats {
@@ -221,14 +254,19 @@ impl Replicas {
         } = last.stats;
         #[expect(clippy::cast_precision_loss, reason = "a ratio")]
         let recopied = bytes_written as f64 / bytes_read.max(1) as f64;
-        let now = self.runtime().clock.wall();
+        let CleanerConfig {
+            enable, threads, ..
+        } = self.cleaner_config();
+        let wanted = if enable { threads } else { 0 };
         CleanerFigures {
             max_dirty_percent: percent(last.dirtiest_ratio),
             time_since_last_run_ms: last.at.map_or(0, |at| now.ms_since(at)),
             recopy_percent: percent(recopied),
             max_clean_time_secs: last.took.as_secs(),
             max_buffer_utilization_percent: percent(map_utilization),
-            uncleanable_partitions: uncleanable,
+            max_compaction_delay_secs: last.delay_ms / 1000,
+            dead_threads: wanted.saturating_sub(*self.cleaner.running.lock()),
+            uncleanable,
         }
     }
 }
@@ -404,5 +442,29 @@ impl Job {
             }
             End::Failed(error) => self.partition.give_up_cleaning(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::catch_unwind;
+
+    #[test]
+    fn a_cleaner_that_a_panic_ends_runs_no_more() {
+        let state = CleanerState::default();
+        *state.running.lock() = 2;
+        drop(Alive(&state));
+        assert_eq!(
+            *state.running.lock(),
+            2,
+            "it is counted where it ends in order"
+        );
+        let ended = catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _alive = Alive(&state);
+            panic!("on purpose");
+        }));
+        assert!(ended.is_err());
+        assert_eq!(*state.running.lock(), 1);
     }
 }

@@ -18,7 +18,7 @@ pub use crate::log::{
     AbortedTransaction, ActiveProducer, AppendError as LogAppendError, Appended, FirstBatch,
     ProducerError, SegmentStart,
 };
-pub use cleaner::{CleanerFigures, start_cleaners};
+pub use cleaner::{CleanerFigures, Uncleanable, start_cleaners};
 pub use deletion::{DeleteRecordsError, NewStart};
 pub use directories::{DirectoryContents, DirectoryState, HostedLog, MoveError, ReplicaPlace};
 pub use manager::{LookupError, Replicas};
