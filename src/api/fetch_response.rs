@@ -255,7 +255,9 @@ mod tests {
     #[test]
     fn every_version_is_the_bytes_of_the_generated_encoder() {
         let dir = tempfile::tempdir().unwrap();
-        let file = OsDisk.open(&dir.path().join("log"), Open::Create).unwrap();
+        let file = OsDisk::default()
+            .open(&dir.path().join("log"), Open::Create)
+            .unwrap();
         file.write_at(&mut [IoSlice::new(b"0123456789")], 0)
             .unwrap();
         for version in 4..=18 {

@@ -36,9 +36,9 @@ mod tests {
     fn a_file_in_latin_1_is_read_too() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("server.properties");
-        write_whole(&OsDisk, &path, b"broker.rack=caf\xe9").unwrap();
+        write_whole(&OsDisk::default(), &path, b"broker.rack=caf\xe9").unwrap();
         assert_eq!(
-            read(&OsDisk, &path).unwrap().get("broker.rack"),
+            read(&OsDisk::default(), &path).unwrap().get("broker.rack"),
             Some("café")
         );
     }

@@ -144,7 +144,7 @@ mod tests {
         let config = dir.path().join("server.properties");
         let data = dir.path().join("data");
         let text = format!("node.id=7\nlog.dirs={0}/a,{0}/b\n", data.display());
-        write_whole(&OsDisk, &config, text.as_bytes()).unwrap();
+        write_whole(&OsDisk::default(), &config, text.as_bytes()).unwrap();
         let args = FormatArgs {
             cluster_id: ID.to_owned(),
             config,
@@ -157,7 +157,9 @@ mod tests {
 
     fn meta(case: &Case, dir: &str) -> MetaProperties {
         let path = case.dir.path().join("data").join(dir);
-        MetaProperties::read(&OsDisk, &path).unwrap().unwrap()
+        MetaProperties::read(&OsDisk::default(), &path)
+            .unwrap()
+            .unwrap()
     }
 
     fn reason(result: Result<(), Failure>) -> String {
@@ -170,7 +172,7 @@ mod tests {
     #[test]
     fn every_directory_gets_the_clusters_id_and_one_of_its_own() {
         let case = case();
-        format(&case.args, &OsDisk).unwrap();
+        format(&case.args, &OsDisk::default()).unwrap();
         let (a, b) = (meta(&case, "a"), meta(&case, "b"));
         for meta in [&a, &b] {
             assert_eq!(meta.cluster_id, ID);
@@ -182,21 +184,21 @@ mod tests {
     #[test]
     fn a_formatted_directory_is_left_alone_or_refused() {
         let mut case = case();
-        format(&case.args, &OsDisk).unwrap();
+        format(&case.args, &OsDisk::default()).unwrap();
         let before = meta(&case, "a");
-        assert!(reason(format(&case.args, &OsDisk)).contains("already formatted"));
+        assert!(reason(format(&case.args, &OsDisk::default())).contains("already formatted"));
         case.args.ignore_formatted = true;
-        format(&case.args, &OsDisk).unwrap();
+        format(&case.args, &OsDisk::default()).unwrap();
         assert_eq!(meta(&case, "a"), before);
     }
 
     #[test]
     fn directories_of_another_cluster_or_node_are_never_touched() {
         let mut case = case();
-        format(&case.args, &OsDisk).unwrap();
+        format(&case.args, &OsDisk::default()).unwrap();
         case.args.ignore_formatted = true;
         case.args.cluster_id = "5L6g3nShT-eMCtK--X86sw".to_owned();
-        let other = reason(format(&case.args, &OsDisk));
+        let other = reason(format(&case.args, &OsDisk::default()));
         assert!(
             other.contains(ID) && other.contains(&case.args.cluster_id),
             "{other}"
@@ -208,9 +210,9 @@ mod tests {
         let mut case = case();
         case.args.cluster_id = "my cluster".to_owned();
         assert!(matches!(
-            format(&case.args, &OsDisk),
+            format(&case.args, &OsDisk::default()),
             Err(Failure::Input(_))
         ));
-        assert!(!OsDisk.exists(&case.dir.path().join("data")));
+        assert!(!OsDisk::default().exists(&case.dir.path().join("data")));
     }
 }

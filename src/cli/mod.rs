@@ -43,7 +43,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Err(error) => return report(&Failure::Input(one_sentence(&error.to_string()))),
     };
-    let disk = crate::runtime::os::OsDisk;
+    let disk = crate::runtime::os::OsDisk::default();
     let result = match args.command {
         Command::Run(args) => run::run(&args, &disk),
         Command::Check(args) => check::check(&args, &disk),

@@ -170,13 +170,13 @@ mod tests {
         let env = env
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        gather(args, &OsDisk, env).map(|settings| settings.properties)
+        gather(args, &OsDisk::default(), env).map(|settings| settings.properties)
     }
 
     fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("server.properties");
-        write_whole(&OsDisk, &path, text.as_bytes()).unwrap();
+        write_whole(&OsDisk::default(), &path, text.as_bytes()).unwrap();
         (dir, path)
     }
 

@@ -4,7 +4,6 @@
 use crate::types::Timestamp;
 use bytes::Bytes;
 use std::io::{self, IoSlice};
-use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -58,6 +57,9 @@ pub struct Space {
     pub usable: u64,
 }
 
+/// The kernel's handle of an open file, open for as long as it is held.
+pub type Descriptor = Arc<std::fs::File>;
+
 /// A lock on a data directory, held until dropped.
 pub trait Lock: Send + std::marker::Sync {}
 
@@ -98,7 +100,7 @@ pub trait File: Send + std::marker::Sync + 'static {
     /// Reserves space for `len` bytes from `position` on without changing the file's length.
     fn reserve(&self, position: u64, len: u64) -> io::Result<()>;
     /// The kernel's handle, where there is one: it makes sendfile possible.
-    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+    fn descriptor(&self) -> io::Result<Option<Descriptor>>;
 
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)

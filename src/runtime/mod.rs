@@ -18,8 +18,8 @@ mod tasks;
 
 pub use clock::{Clock, Instant, sleep_until};
 pub use disk::{
-    Disk, Entry, File, FileSlice, Lock, Metadata, Open, Space, Sync, read_exact_at, read_whole,
-    write_whole,
+    Descriptor, Disk, Entry, File, FileSlice, Lock, Metadata, Open, Space, Sync, read_exact_at,
+    read_whole, write_whole,
 };
 pub use loggers::{LogLevel, Loggers, NoLoggers, ROOT_LOGGER};
 pub use net::{Listener, More, Net, Stream, next_connection, write_all};

@@ -122,7 +122,9 @@ mod tests {
     #[test]
     fn a_frame_counts_the_bytes_of_its_files() {
         let dir = tempfile::tempdir().unwrap();
-        let file = OsDisk.open(&dir.path().join("f"), Open::Create).unwrap();
+        let file = OsDisk::default()
+            .open(&dir.path().join("f"), Open::Create)
+            .unwrap();
         let mut reply = Reply::new();
         let start = reply.begin_frame();
         reply.bytes.extend_from_slice(b"ab");
@@ -145,7 +147,9 @@ mod tests {
     #[test]
     fn a_rollback_forgets_bytes_and_files() {
         let dir = tempfile::tempdir().unwrap();
-        let file = OsDisk.open(&dir.path().join("f"), Open::Create).unwrap();
+        let file = OsDisk::default()
+            .open(&dir.path().join("f"), Open::Create)
+            .unwrap();
         let mut reply = Reply::new();
         reply.bytes.extend_from_slice(b"kept");
         let mark = reply.mark();

@@ -87,7 +87,18 @@ pub(crate) struct Broker {
 impl Broker {
     /// Starts on `data`, with settings as `KEY=VALUE`.
     pub(crate) fn start(data: &Path, settings: &[&str]) -> Broker {
-        let mut command = ottla();
+        Broker::run(ottla(), data, settings)
+    }
+
+    /// Starts on `data`; it may open so many files at a time, connections and all.
+    pub(crate) fn start_within(open_files: u32, data: &Path) -> Broker {
+        let mut command = clean(Command::new("sh"));
+        command.args(["-c", "ulimit -n \"$0\" && exec \"$@\""]);
+        command.args([&open_files.to_string(), env!("CARGO_BIN_EXE_ottla")]);
+        Broker::run(command, data, &[])
+    }
+
+    fn run(mut command: Command, data: &Path, settings: &[&str]) -> Broker {
         command.args(["run", "--listen", "127.0.0.1:0", "--log", "error"]);
         command.arg("--data").arg(data);
         for setting in settings {

@@ -133,8 +133,8 @@ mod tests {
     ) -> (usize, String) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("index");
-        write_whole(&OsDisk, &path, bytes).unwrap();
-        let file = OsDisk.open(&path, Open::Read).unwrap();
+        write_whole(&OsDisk::default(), &path, bytes).unwrap();
+        let file = OsDisk::default().open(&path, Open::Read).unwrap();
         let mut out = Vec::new();
         let wrong = dump(&*file, &mut out).unwrap();
         (wrong, String::from_utf8(out).unwrap())

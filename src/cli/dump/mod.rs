@@ -199,7 +199,7 @@ mod tests {
             files: vec![path.to_owned()],
             batches,
         };
-        let result = dump_to(&args, &OsDisk, &mut out);
+        let result = dump_to(&args, &OsDisk::default(), &mut out);
         (result, String::from_utf8(out).unwrap())
     }
 
@@ -250,7 +250,7 @@ mod tests {
     /// A message that Kafka's own classes wrote, by its name in the byte vectors.
     fn old_message(name: &str) -> Vec<u8> {
         let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("protocol-tests/vectors/records");
-        let vectors = read_whole(&OsDisk, &vectors.join("batches.txt")).unwrap();
+        let vectors = read_whole(&OsDisk::default(), &vectors.join("batches.txt")).unwrap();
         let vectors = String::from_utf8(vectors).unwrap();
         let mut lines = vectors.lines();
         lines.find(|line| line.starts_with(&format!("{name} ")));
@@ -272,7 +272,7 @@ mod tests {
         segment.extend(broken);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("00000000000000000000.log");
-        write_whole(&OsDisk, &path, &segment).unwrap();
+        write_whole(&OsDisk::default(), &path, &segment).unwrap();
         let (_, text) = shown(&path, false);
         let expected = "\
 message 3 magic=0 at=0 size=28 codec=none max_timestamp=-1
@@ -291,12 +291,12 @@ message 3 magic=1 at=195 size=36 codec=none max_timestamp=1760000000000
     #[test]
     fn a_changed_byte_and_half_a_batch_are_found_and_the_rest_is_shown() {
         let log = kafkas("ledger-0/00000000000000000000.log");
-        let mut bytes = read_whole(&OsDisk, &log).unwrap();
+        let mut bytes = read_whole(&OsDisk::default(), &log).unwrap();
         bytes[100] ^= 1;
         bytes.truncate(bytes.len() - 5);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("00000000000000000000.log");
-        write_whole(&OsDisk, &path, &bytes).unwrap();
+        write_whole(&OsDisk::default(), &path, &bytes).unwrap();
         let (result, text) = shown(&path, false);
         assert!(matches!(result, Err(Failure::Work(_))));
         assert!(

@@ -90,9 +90,13 @@ mod tests {
     fn shown(bytes: &[u8]) -> (usize, String) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("0.snapshot");
-        write_whole(&OsDisk, &path, bytes).unwrap();
+        write_whole(&OsDisk::default(), &path, bytes).unwrap();
         let mut out = Vec::new();
-        let wrong = dump(&*OsDisk.open(&path, Open::Read).unwrap(), &mut out).unwrap();
+        let wrong = dump(
+            &*OsDisk::default().open(&path, Open::Read).unwrap(),
+            &mut out,
+        )
+        .unwrap();
         (wrong, String::from_utf8(out).unwrap())
     }
 

@@ -1,24 +1,31 @@
 //! Files of the operating system.
 
-use crate::runtime::disk::{Disk, Entry, File, Lock, Metadata, Open, Space, Sync};
+use super::handles::{Handle, Handles};
+use crate::runtime::disk::{Descriptor, Disk, Entry, File, Lock, Metadata, Open, Space, Sync};
 use crate::types::Timestamp;
 use rustix::fs::{FallocateFlags, FlockOperation};
 use std::fs::OpenOptions;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-/// The file systems of the machine.
-pub struct OsDisk;
+/// The file systems of the machine. At most half of the files that the process may open stay open
+/// (`ulimit -n`, as it is when this is made); the others are opened again when they are used.
+pub struct OsDisk(Arc<Handles>);
 
-struct OsFile(std::fs::File);
+struct OsFile(Arc<Handle>);
 
 struct OsLock(#[expect(dead_code, reason = "held for its lock")] std::fs::File);
 
 impl Lock for OsLock {}
+
+impl Default for OsDisk {
+    fn default() -> OsDisk {
+        OsDisk(Handles::within_limit())
+    }
+}
 
 #[expect(clippy::disallowed_methods, reason = "this is the real disk")]
 impl Disk for OsDisk {
@@ -37,7 +44,8 @@ impl Disk for OsDisk {
                 options.create(true).truncate(true);
             }
         }
-        Ok(Arc::new(OsFile(options.open(path)?)))
+        let handle = self.0.open(path, how != Open::Read, &options)?;
+        Ok(Arc::new(OsFile(handle)))
     }
 
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
@@ -74,15 +82,15 @@ impl Disk for OsDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        std::fs::rename(from, to)
+        self.0.rename(from, to)
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        std::fs::remove_file(path)
+        self.0.remove(path, |path| std::fs::remove_file(path))
     }
 
     fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
-        std::fs::remove_dir_all(dir)
+        self.0.remove(dir, |dir| std::fs::remove_dir_all(dir))
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
@@ -114,57 +122,64 @@ impl Disk for OsDisk {
 
 impl File for OsFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        self.0.with(|file| Ok(file.metadata()?.len()))
     }
 
     fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize> {
-        loop {
-            match self.0.read_at(buf, position) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                done => return done,
+        self.0.with(|file| {
+            loop {
+                match file.read_at(buf, position) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    done => return done,
+                }
             }
-        }
+        })
     }
 
     fn write_at(&self, mut parts: &mut [IoSlice<'_>], mut position: u64) -> io::Result<()> {
         // pwritev takes at most IOV_MAX (1024) pieces a call.
         const PIECES_MAX: usize = 1024;
         IoSlice::advance_slices(&mut parts, 0);
-        while !parts.is_empty() {
-            let some = &parts[..parts.len().min(PIECES_MAX)];
-            match rustix::io::pwritev(&self.0, some, position) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => {
-                    IoSlice::advance_slices(&mut parts, written);
-                    position += written as u64;
+        self.0.with(|file| {
+            while !parts.is_empty() {
+                let some = &parts[..parts.len().min(PIECES_MAX)];
+                match rustix::io::pwritev(file, some, position) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(written) => {
+                        IoSlice::advance_slices(&mut parts, written);
+                        position += written as u64;
+                    }
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
                 }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn sync(&self, what: Sync) -> io::Result<()> {
-        match what {
-            Sync::Data => self.0.sync_data(),
-            Sync::All => self.0.sync_all(),
-        }
+        self.0.with(|file| match what {
+            Sync::Data => file.sync_data(),
+            Sync::All => file.sync_all(),
+        })
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.0.with(|file| file.set_len(len))
     }
 
     fn reserve(&self, position: u64, len: u64) -> io::Result<()> {
-        match rustix::fs::fallocate(&self.0, FallocateFlags::KEEP_SIZE, position, len) {
-            // Some file systems cannot reserve; the space then comes with the writes.
-            Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
-            done => Ok(done?),
-        }
+        let reserve = |file: &std::fs::File| {
+            match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, position, len) {
+                // Some file systems cannot reserve; the space then comes with the writes.
+                Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+                done => Ok(done?),
+            }
+        };
+        self.0.with(reserve)
     }
 
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.0.as_fd())
+    fn descriptor(&self) -> io::Result<Option<Descriptor>> {
+        Ok(Some(self.0.file()?))
     }
 }

@@ -1,6 +1,7 @@
 //! The real world: the operating system's clock, files, sockets and chance.
 
 mod disk;
+mod handles;
 mod net;
 
 pub use disk::OsDisk;
@@ -17,7 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub fn runtime() -> Runtime {
     Runtime {
         clock: Arc::new(OsClock),
-        disk: Arc::new(OsDisk),
+        disk: Arc::new(OsDisk::default()),
         net: Arc::new(OsNet),
         rng: Arc::new(OsRng),
         tasks: Tasks::new(Blocking::Threads),

@@ -135,12 +135,12 @@ impl Stream for OsStream {
         position: u64,
         len: usize,
     ) -> Poll<io::Result<usize>> {
-        match file.descriptor() {
+        match file.descriptor()? {
             Some(descriptor) => self.poll_when_writable(cx, |socket| {
                 let mut position = position;
                 Ok(rustix::fs::sendfile(
                     socket,
-                    descriptor,
+                    &descriptor,
                     Some(&mut position),
                     len,
                 )?)

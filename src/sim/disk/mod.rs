@@ -14,13 +14,12 @@ pub use faults::{Fault, Operation, Record};
 
 use self::faults::{Faults, Lie, Trace};
 use self::tree::{Change, DirNode, FileNode, Node, NodeId, Tree, names};
-use crate::runtime::{Clock, Disk, Entry, File, Lock, Metadata, Open, Space, Sync};
+use crate::runtime::{Clock, Descriptor, Disk, Entry, File, Lock, Metadata, Open, Space, Sync};
 use crate::sim::SimRng;
 use crate::types::Timestamp;
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
-use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -619,7 +618,7 @@ impl File for SimFile {
         Ok(())
     }
 
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        None
+    fn descriptor(&self) -> io::Result<Option<Descriptor>> {
+        Ok(None)
     }
 }
