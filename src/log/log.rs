@@ -2,17 +2,17 @@
 
 use super::config::{LargerThanSegment, LogConfig};
 use super::errors::{AppendError, OpenError, ReplicaAppendError, StorageError};
-use super::files;
 use super::health::{Health, Trash};
 use super::index::AbortedEntry;
 use super::producers::{ActiveProducer, EndedTransaction, Producers, Verdict, snapshot};
 use super::recovery::{self, Recovered};
+use super::rolling::RollClock;
 use super::segment::{IndexLimits, Segment};
 use super::space::Reserved;
 use super::view::{LogView, NEVER_CLEANED, NO_UNSTABLE, Shared};
 use crate::record::control::{self, ControlRecord, EndMarker, TransactionResult};
 use crate::record::{Batch, BatchHeader, Batches, ValidBatch};
-use crate::runtime::{Disk, Open, Rng, Runtime};
+use crate::runtime::{Disk, Rng, Runtime};
 use crate::types::{LeaderEpoch, Offset, Timestamp, TopicPartition, Uuid};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -163,7 +163,7 @@ pub struct ReplicaAppended {
 pub struct Log {
     pub(super) shared: Arc<Shared>,
     pub(super) disk: Arc<dyn Disk>,
-    rng: Arc<dyn Rng>,
+    pub(super) rng: Arc<dyn Rng>,
     pub(super) config: LogConfig,
     pub(super) trash: Arc<Trash>,
     pub(super) producers: Producers,
@@ -182,14 +182,6 @@ pub struct Log {
     pub(super) reserved: Reserved,
     /// How often the log was cut; a sync that began before a cut proves nothing after it.
     pub(super) cuts: u64,
-}
-
-/// When the active segment has to be closed by age.
-pub(super) struct RollClock {
-    created: Timestamp,
-    /// Max timestamp of the segment's first batch, once it is known.
-    pub(super) first: Option<Timestamp>,
-    jitter_ms: i64,
 }
 
 impl Log {
@@ -256,11 +248,7 @@ impl Log {
             trash,
             producers,
             active,
-            roll: RollClock {
-                created: now,
-                first: None,
-                jitter_ms: 0,
-            },
+            roll: RollClock::starting(now),
             snapshot_at,
             dir_changes: 1,
             dir_changes_synced: 0,
@@ -273,7 +261,7 @@ impl Log {
         log.producers.settle(high_watermark);
         log.publish_unstable();
         log.reserved = log.reserved_at_start();
-        log.roll.jitter_ms = log.draw_jitter();
+        log.restart_clock(now);
         log.check();
         Ok((log, recovered))
     }
@@ -580,118 +568,6 @@ impl Log {
         self.producers.expire(now, expiration_ms);
     }
 
-    /// Closes the active segment if a batch of `size` bytes does not belong into it. Gives whether.
-    fn make_room(&mut self, header: &BatchHeader, size: u64, now: Timestamp) -> io::Result<bool> {
-        if !self.should_roll(header, size, now)? {
-            return Ok(false);
-        }
-        let rolled = self.roll_at(header.base_offset, now);
-        rolled.inspect_err(|error| self.judge(error))?;
-        Ok(true)
-    }
-
-    /// `LogSegment.shouldRoll`.
-    fn should_roll(&mut self, header: &BatchHeader, size: u64, now: Timestamp) -> io::Result<bool> {
-        let used = self.active.size();
-        if header.last_offset().0 - self.active.base.0 > RELATIVE_OFFSET_MAX {
-            return Ok(true);
-        }
-        if used == 0 {
-            return Ok(false);
-        }
-        Ok(used + size > self.segment_bytes()
-            || self.age_ms(header.max_timestamp, now)?
-                > self.config.segment_ms - self.roll.jitter_ms
-            || self.active.index_is_full(self.index_limits()))
-    }
-
-    /// Age of the active segment in the time of its messages, or of the clock if they have none.
-    fn age_ms(&mut self, newest: Timestamp, now: Timestamp) -> io::Result<i64> {
-        let first = match self.roll.first {
-            Some(first) => first,
-            None => {
-                let first = self.active.first_timestamp()?;
-                *self.roll.first.insert(first)
-            }
-        };
-        Ok(if first.0 >= 0 {
-            newest.ms_since(first)
-        } else {
-            now.ms_since(self.roll.created)
-        })
-    }
-
-    /// Closes the active segment and begins a new one at the log's end. Nothing happens if it is empty.
-    pub fn roll(&mut self, now: Timestamp) -> Result<(), StorageError> {
-        self.check_online()?;
-        Ok(self.roll_at(self.log_end(), now)?)
-    }
-
-    pub(super) fn roll_at(&mut self, base: Offset, now: Timestamp) -> io::Result<()> {
-        let empty = self.active.size() == 0;
-        if empty && base == self.active.base {
-            return Ok(());
-        }
-        let mut segments: Vec<Arc<Segment>> = self.shared.segments.load().to_vec();
-        if !empty {
-            self.active.seal()?;
-            self.trim()?;
-            self.take_snapshot(base)?;
-        }
-        // Last of all that can fail: if the disk is full, the old segment goes on, and no empty file may
-        // stand where its next batches belong.
-        let segment = Arc::new(self.new_segment(base)?);
-        if empty {
-            // Nothing was ever written to it; its name would stand for offsets that do not follow.
-            segments.pop();
-            let active = self.active.clone();
-            self.discard(std::slice::from_ref(&active), now);
-        }
-        segments.push(segment.clone());
-        self.shared.segments.store(Arc::new(segments));
-        self.active = segment;
-        self.reserved = self.reserved_at_start();
-        self.restart_clock(now);
-        self.dir_changes += 1;
-        tracing::debug!(partition = %self.partition(), base = base.0, "rolled a new segment");
-        Ok(())
-    }
-
-    pub(super) fn new_segment(&self, base: Offset) -> io::Result<Segment> {
-        let path = files::named(&self.shared.dir, base, files::LOG);
-        let made = self.disk.open(&path, Open::Truncate).and_then(|file| {
-            if self.config.preallocate {
-                file.reserve(0, self.segment_bytes())?;
-            }
-            let segment = Segment::new(&self.disk, &self.shared.dir, base, file, false)?;
-            segment.reset()?;
-            Ok(segment)
-        });
-        if made.is_err()
-            && let Err(error) = files::remove_if_there(&*self.disk, &path)
-        {
-            // The next start would take the file for the log's end.
-            self.shared.health.fail(self.log_dir(), &error);
-        }
-        made
-    }
-
-    pub(super) fn restart_clock(&mut self, now: Timestamp) {
-        self.roll = RollClock {
-            created: now,
-            first: None,
-            jitter_ms: self.draw_jitter(),
-        };
-    }
-
-    fn draw_jitter(&self) -> i64 {
-        let most = self.config.segment_jitter_ms.min(self.config.segment_ms);
-        match u64::try_from(most) {
-            Ok(most) if most > 0 => i64::try_from(self.rng.next_u64() % most).unwrap_or(0),
-            _ => 0,
-        }
-    }
-
     /// Writes the producers' state as of `end`, unless that was done.
     pub(super) fn take_snapshot(&mut self, end: Offset) -> io::Result<()> {
         if self.snapshot_at != Some(end) {
@@ -711,7 +587,7 @@ impl Log {
     }
 
     /// A write that failed, but for want of space, is final for the log directory.
-    fn judge(&self, error: &io::Error) {
+    pub(super) fn judge(&self, error: &io::Error) {
         (self.shared.health).fail_unless_full(self.log_dir(), error);
     }
 

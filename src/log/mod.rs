@@ -26,6 +26,7 @@ mod partition_metadata;
 mod producers;
 mod recovery;
 mod retention;
+mod rolling;
 mod scan;
 mod segment;
 mod segment_starts;
