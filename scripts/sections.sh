@@ -18,14 +18,14 @@ section() { # NAME COMMAND...
   tally "$name" "$logs/section" "$status" $((SECONDS - began))
 }
 
-# For a section that keeps the processor busy, beside others that mostly wait. What it says is shown by
-# together, as if it had run then.
+# For a section that keeps the processor busy, beside others that mostly wait and are not to be disturbed. What
+# it says is shown by together, as if it had run then.
 section_beside() { # NAME COMMAND...
   local name=$1 log=$logs/beside.${#beside[@]}
   shift
   (
     began=$SECONDS status=0
-    "$@" > "$log" 2>&1 || status=$?
+    nice -n 19 "$@" > "$log" 2>&1 || status=$?
     echo "$status $((SECONDS - began))" > "$log.end"
   ) &
   beside+=("$name")
