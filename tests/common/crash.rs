@@ -1,7 +1,5 @@
 //! What the crash tests share.
 
-#![allow(dead_code, reason = "each test file uses its own part of this")]
-
 use ottla::record::Batches;
 use std::ops::Range;
 

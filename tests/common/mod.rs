@@ -1,6 +1,6 @@
 //! What the tests of the whole broker share.
 
-#![allow(dead_code, reason = "each test file uses its own part of this")]
+#![allow(dead_code, reason = "each group of tests uses its own part of this")]
 
 pub(crate) mod client;
 pub(crate) mod crash;
