@@ -5,10 +5,9 @@
 //! `OTTLA_SEEDS=FIRST..END` tries other runs than the default ones. `OTTLA_POINTS=ALL` stops at every
 //! operation instead of a sample. A failure names the seed, the operation and what was kept.
 
-use crate::common::crash::seeds;
+use crate::common::crash::{self, all_points, observe, seeds};
 use crate::common::history::{Found, History, Promise};
 use crate::common::world::{self, DATA, SYNCED, Scene};
-use ottla::sim::disk::Record;
 use ottla::sim::{Fault, Keep, Operation, SimClock, SimDisk, SimRng};
 use parking_lot::Mutex;
 use rustix::io::Errno;
@@ -23,12 +22,8 @@ const SAMPLE: usize = 60;
 /// Requests of each client in a run.
 const REQUESTS: u32 = 30;
 
-/// A moment at which the broker may die, and what the clients knew then.
-struct Point {
-    record: Record,
-    disk: SimDisk,
-    history: History,
-}
+/// With what the clients knew.
+type Point = crash::Point<History>;
 
 struct Run {
     seed: u64,
@@ -50,15 +45,7 @@ fn run(seed: u64, prepare: impl Fn(&SimDisk)) -> Run {
         history: Arc::default(),
         requests: REQUESTS,
     };
-    let points: Arc<Mutex<Vec<Point>>> = Arc::default();
-    let (kept, history) = (points.clone(), scene.history.clone());
-    disk.observe(move |record, disk| {
-        kept.lock().push(Point {
-            record: record.clone(),
-            disk,
-            history: history.lock().clone(),
-        });
-    });
+    let points = observe(&disk, &scene.history);
     world::run(seed, &disk, &clock, world::workload(&scene)).unwrap();
     let trace = disk.trace();
     let after = disk.snapshot();
@@ -122,7 +109,7 @@ fn promises(keep: Keep) -> (impl Fn(&str) -> Promise, Promise) {
 /// Crashes at `point`, starts again twice, and gives every broken promise.
 fn violations(point: &Point, clock: &Arc<SimClock>, keep: Keep, seed: u64) -> Vec<String> {
     let disk = point.disk.crash(keep, seed);
-    check(&disk, &point.history, clock, keep, seed)
+    check(&disk, &point.known, clock, keep, seed)
 }
 
 fn check(
@@ -153,7 +140,7 @@ fn check(
 
 /// The points to stop at: all, or a sample of them that the seed draws.
 fn sample(run: &Run) -> Vec<&Point> {
-    if std::env::var("OTTLA_POINTS").is_ok_and(|which| which == "ALL") {
+    if all_points() {
         return run.points.iter().collect();
     }
     let rng = SimRng::new(run.seed);
@@ -165,14 +152,8 @@ fn sample(run: &Run) -> Vec<&Point> {
 }
 
 fn describe(run: &Run, point: &Point, keep: Keep, violations: &[String]) -> String {
-    format!(
-        "seed {}, stopped at {} ({:?} {}), {keep:?}:\n{}",
-        run.seed,
-        point.record.number,
-        point.record.operation,
-        point.record.path,
-        violations.join("\n")
-    )
+    let found = violations.join("\n");
+    format!("seed {}, {point}, {keep:?}:\n{found}", run.seed)
 }
 
 #[test]
@@ -250,7 +231,7 @@ fn is_found(keep: Keep, run: &Run, spoil: impl Fn(&SimDisk)) -> bool {
         run.points.iter().step_by(7).any(|point| {
             let disk = point.disk.crash(keep, draw);
             spoil(&disk);
-            !check(&disk, &point.history, &run.clock, keep, draw).is_empty()
+            !check(&disk, &point.known, &run.clock, keep, draw).is_empty()
         })
     })
 }
@@ -266,7 +247,7 @@ fn a_broker_that_leaves_out_the_syncs_of_its_logs_is_found() {
 fn a_broker_that_shows_what_a_power_loss_takes_back_is_found() {
     let mut run = run(1, |disk| disk.lie(Operation::Sync, "/synced-"));
     for point in &mut run.points {
-        point.history.acknowledged.clear();
+        point.known.acknowledged.clear();
     }
     assert!(is_found(Keep::Synced, &run, |_| {}));
 }

@@ -4,15 +4,14 @@
 //!
 //! `OTTLA_SEEDS=FIRST..END` tries other workloads than the default ones.
 
-use crate::common::crash::{seeds, shown};
+use crate::common::crash::{self, enumerate, new_disk, observe, seeds, shown};
 use ottla::log::{
     Cleaning, CleaningLimits, CleanupPolicy, FirstBatch, Log, LogConfig, MapLimits, Opening,
     Progress, Replaced, Shutdown,
 };
 use ottla::record::{Batch, BatchBuilder, BatchOptions, Batches, DecodeLimits, NewRecord};
 use ottla::record::{Codec, Compression};
-use ottla::runtime::{Clock, Disk, Runtime};
-use ottla::sim::disk::Record;
+use ottla::runtime::{Clock, Runtime};
 use ottla::sim::{self, Keep, Operation, SimClock, SimDisk, SimRng};
 use ottla::types::{LeaderEpoch, Offset, Timestamp, TopicName, TopicPartition};
 use parking_lot::Mutex;
@@ -46,12 +45,8 @@ struct Model {
     is_cleaning: bool,
 }
 
-/// A moment at which the process may die: just before an operation.
-struct Point {
-    record: Record,
-    disk: SimDisk,
-    model: Model,
-}
+/// With what the writer knew.
+type Point = crash::Point<Model>;
 
 fn config() -> LogConfig {
     LogConfig {
@@ -122,9 +117,7 @@ struct Writer {
 impl Writer {
     fn new(seed: u64) -> Writer {
         let clock = SimClock::manual();
-        let disk = SimDisk::new(clock.clone());
-        disk.create_dir_all(Path::new("/data")).unwrap();
-        disk.sync_dir(Path::new("/")).unwrap();
+        let disk = new_disk(&clock);
         let opening = opening(&Model::default());
         let (log, _) = Log::open(&runtime(&disk), Path::new(DIR), opening.clone()).unwrap();
         Writer {
@@ -233,36 +226,21 @@ impl Writer {
     }
 }
 
-struct Run {
-    seed: u64,
-    points: Vec<Point>,
-}
-
-fn run(seed: u64, prepare: impl Fn(&SimDisk)) -> Run {
+/// Every moment of the workload at which it could be stopped; `prepare` may break the disk first.
+fn run(seed: u64, prepare: impl Fn(&SimDisk)) -> Vec<Point> {
     let mut writer = Writer::new(seed);
     prepare(&writer.disk);
-    let points = Arc::new(Mutex::new(Vec::new()));
-    let (kept, model) = (points.clone(), writer.model.clone());
-    writer.disk.observe(move |record, disk| {
-        let model = model.lock().clone();
-        let record = record.clone();
-        kept.lock().push(Point {
-            record,
-            disk,
-            model,
-        });
-    });
+    let points = observe(&writer.disk, &writer.model);
     for _ in 0..STEPS {
         writer.step();
     }
     drop(writer);
-    let points = std::mem::take(&mut *points.lock());
-    Run { seed, points }
+    std::mem::take(&mut *points.lock())
 }
 
 /// Opens what a crash at `point` leaves, and gives every promise that is broken.
 fn violations(point: &Point, keep: Keep, draw: u64) -> Vec<String> {
-    let model = &point.model;
+    let model = &point.known;
     let disk = point.disk.crash(keep, point.record.number * 31 + draw);
     let survives = match keep {
         Keep::Written => model.log_end,
@@ -415,44 +393,23 @@ fn read(log: &Log, from: Offset) -> Result<Vec<Batch>, String> {
     Ok(batches)
 }
 
-/// Crashes at every operation of the run in every way; how often, and what was wrong.
-fn enumerate(run: &Run, keeps: &[Keep]) -> (usize, Vec<String>) {
-    let (mut tried, mut all) = (0, Vec::new());
-    for point in &run.points {
-        for keep in keeps {
-            for draw in 0..if *keep == Keep::Synced { 1 } else { 2 } {
-                tried += 1;
-                let (seed, record) = (run.seed, &point.record);
-                all.extend(violations(point, *keep, draw).into_iter().map(|violation| {
-                    format!(
-                        "seed {seed} at {} ({:?} {}), {keep:?} {draw}: {violation}",
-                        record.number, record.operation, record.path
-                    )
-                }));
-            }
-        }
-    }
-    (tried, all)
-}
-
 #[test]
 fn a_cleaning_stopped_at_any_operation_loses_no_key_and_brings_none_back() {
     let mut tried = 0;
     let mut cleaning: BTreeMap<Operation, usize> = BTreeMap::new();
     for seed in seeds(DEFAULT_SEEDS) {
-        let run = run(seed, |_| {});
-        for point in run.points.iter().filter(|point| point.model.is_cleaning) {
+        let points = run(seed, |_| {});
+        for point in points.iter().filter(|point| point.known.is_cleaning) {
             *cleaning.entry(point.record.operation).or_default() += 1;
         }
         assert!(
-            run.points
-                .iter()
-                .any(|point| !point.model.expired.is_empty()),
+            points.iter().any(|point| !point.known.expired.is_empty()),
             "seed {seed} never lets a tombstone go"
         );
-        let (states, found) = enumerate(&run, &Keep::ALL);
-        assert!(found.is_empty(), "{}", shown(&found));
-        tried += states;
+        let states: Vec<_> = enumerate(&points, &Keep::ALL, violations).collect();
+        tried += states.len();
+        let found = states.concat();
+        assert!(found.is_empty(), "seed {seed}: {}", shown(&found));
     }
     println!("{tried} crashed disks were opened; crash points in cleanings: {cleaning:?}");
     for kind in [
@@ -469,10 +426,9 @@ fn a_cleaning_stopped_at_any_operation_loses_no_key_and_brings_none_back() {
 /// Runs workloads with a fault built in until the checker sees it.
 fn is_found(break_it: impl Fn(&SimDisk) + Copy) -> bool {
     (1..6).any(|seed| {
-        let run = run(seed, break_it);
-        !enumerate(&run, &[Keep::Synced, Keep::Names, Keep::Torn])
-            .1
-            .is_empty()
+        let keeps = [Keep::Synced, Keep::Names, Keep::Torn];
+        let points = run(seed, break_it);
+        enumerate(&points, &keeps, violations).any(|found| !found.is_empty())
     })
 }
 
@@ -486,13 +442,13 @@ fn a_segment_that_is_swapped_in_before_it_is_synced_is_found() {
 #[test]
 fn a_cleaner_checkpoint_written_too_early_is_found() {
     let found = (1..6).any(|seed| {
-        let run = run(seed, |_| {});
-        let cleaning = run.points.iter().filter(|point| point.model.is_cleaning);
+        let points = run(seed, |_| {});
+        let cleaning = points.iter().filter(|point| point.known.is_cleaning);
         cleaning.step_by(10).any(|point| {
             let disk = point.disk.crash(Keep::Written, 0);
-            let right = goes_on(&disk, &point.model);
+            let right = goes_on(&disk, &point.known);
             assert!(right.is_empty(), "{}", shown(&right));
-            let mut early = point.model.clone();
+            let mut early = point.known.clone();
             early.cleaned_end = Some(early.log_end);
             !goes_on(&disk, &early).is_empty()
         })

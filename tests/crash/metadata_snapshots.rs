@@ -1,12 +1,12 @@
 //! Snapshots of the metadata: written, read back, and the log cut behind them, whenever the broker stops.
 
+use crate::common::crash::{self, new_disk, observe};
 use ottla::config::MetadataLogConfig;
 use ottla::log::{LogManager, ManagerOptions, Unformatted};
 use ottla::metadata::{ImageHandle, METADATA_VERSION, METADATA_VERSION_NAME, MetadataRecord};
 use ottla::protocol::messages::{FeatureLevelRecord, TopicRecord};
 use ottla::quorum::{self, MetadataQuorum, SingleQuorum};
 use ottla::runtime::Disk;
-use ottla::sim::disk::Record;
 use ottla::sim::{self, Keep, Operation, SimClock, SimDisk};
 use ottla::types::{NodeId, Timestamp, Uuid};
 use parking_lot::Mutex;
@@ -30,13 +30,6 @@ fn config() -> MetadataLogConfig {
         retention_ms: None,
         file_delete_delay_ms: 0,
     }
-}
-
-fn new_disk() -> SimDisk {
-    let disk = SimDisk::new(SimClock::manual());
-    disk.create_dir_all(Path::new("/data")).unwrap();
-    disk.sync_dir(Path::new("/")).unwrap();
-    disk
 }
 
 /// Starts a quorum on `disk`; its image is what it has agreed on.
@@ -104,7 +97,7 @@ async fn a_change_larger_than_a_segment_of_the_log_gets_one_of_its_own() {
         segment_bytes: 100,
         ..config()
     };
-    let disk = new_disk();
+    let disk = new_disk(&SimClock::manual());
     let (quorum, _) = open_with(&disk, &small).unwrap();
     quorum.append((0..20).map(topic).collect()).await.unwrap();
     quorum.append(vec![topic(20)]).await.unwrap();
@@ -113,19 +106,15 @@ async fn a_change_larger_than_a_segment_of_the_log_gets_one_of_its_own() {
     assert_eq!(image.load().topic_count(), 21);
 }
 
-/// A moment at which the broker may stop, and how many topics it had acknowledged.
-type Point = (Record, SimDisk, u8);
+/// With how many topics the broker had acknowledged.
+type Point = crash::Point<u8>;
 
 /// All moments of one run; `prepare` may break the disk first.
 async fn points(prepare: impl Fn(&SimDisk)) -> (SimDisk, Vec<Point>) {
-    let disk = new_disk();
+    let disk = new_disk(&SimClock::manual());
     prepare(&disk);
-    let acknowledged = Arc::new(Mutex::new(0));
-    let points: Arc<Mutex<Vec<Point>>> = Arc::default();
-    let (kept, count) = (points.clone(), acknowledged.clone());
-    disk.observe(move |record, disk| {
-        kept.lock().push((record.clone(), disk, *count.lock()));
-    });
+    let acknowledged = Arc::<Mutex<u8>>::default();
+    let points = observe(&disk, &acknowledged);
     make_topics(&disk, &acknowledged).await;
     let after = disk.snapshot();
     drop(disk);
@@ -135,15 +124,15 @@ async fn points(prepare: impl Fn(&SimDisk)) -> (SimDisk, Vec<Point>) {
 
 /// What a restart after `point` misses.
 fn missed(point: &Point, keep: Keep) -> Option<String> {
-    let (record, disk, acknowledged) = point;
-    let at = format!("{:?} {}, {keep:?}", record.operation, record.path);
-    match open(&disk.crash(keep, 1)) {
+    let acknowledged = point.known;
+    match open(&point.disk.crash(keep, 1)) {
         Ok((_, image)) => {
             let count = image.load().topic_count();
-            let is_whole = [*acknowledged, *acknowledged + 1].map(usize::from);
-            (!is_whole.contains(&count)).then(|| format!("{at}: {count} of {acknowledged} topics"))
+            let is_whole = [acknowledged, acknowledged + 1].map(usize::from);
+            let missed = || format!("{point}, {keep:?}: {count} of {acknowledged} topics");
+            (!is_whole.contains(&count)).then(missed)
         }
-        Err(error) => Some(format!("{at}: {error}")),
+        Err(error) => Some(format!("{point}, {keep:?}: {error}")),
     }
 }
 
@@ -160,7 +149,7 @@ fn names(disk: &SimDisk, ending: &str) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn a_stop_at_any_operation_loses_no_metadata() {
     let (_, points) = points(|_| ()).await;
-    let of_snapshots = |point: &&Point| point.0.path.contains(".checkpoint");
+    let of_snapshots = |point: &&Point| point.record.path.contains(".checkpoint");
     assert!(points.iter().filter(of_snapshots).count() > 20);
     for point in &points {
         for keep in [Keep::Written, Keep::Synced, Keep::Names, Keep::Torn] {
@@ -190,7 +179,7 @@ async fn snapshots_that_are_not_synced_before_the_log_is_cut_are_found() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_stopped_snapshot_left_is_removed_at_the_next_start() {
-    let disk = new_disk();
+    let disk = new_disk(&SimClock::manual());
     make_topics(&disk, &Mutex::default()).await;
     let unfinished = "00000000000000000099-0000000001.checkpoint.part";
     disk.put(Path::new(DIR).join(unfinished), b"half").unwrap();
@@ -200,7 +189,7 @@ async fn what_a_stopped_snapshot_left_is_removed_at_the_next_start() {
 
 #[tokio::test(start_paused = true)]
 async fn after_the_interval_what_is_new_is_written_and_nothing_is_not() {
-    let disk = new_disk();
+    let disk = new_disk(&SimClock::manual());
     let config = MetadataLogConfig {
         snapshot_bytes: u64::MAX,
         snapshot_interval_ms: Some(300_000),

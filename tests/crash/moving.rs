@@ -5,10 +5,10 @@
 //! `OTTLA_POINTS=ALL` stops at every operation instead of a sample.
 
 use crate::common::client::{Client, Read, batch};
+use crate::common::crash::{self, all_points, observe};
 use crate::common::world;
 use ottla::config::BrokerConfig;
 use ottla::runtime::Clock;
-use ottla::sim::disk::Record;
 use ottla::sim::{Keep, Operation, SimClock, SimDisk};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -27,11 +27,8 @@ type Connected = Client<TcpStream>;
 /// What was acknowledged.
 type Written = Vec<Read>;
 
-struct Point {
-    record: Record,
-    disk: SimDisk,
-    written: Written,
-}
+/// With what was acknowledged.
+type Point = crash::Point<Written>;
 
 fn config() -> BrokerConfig {
     world::config_with(&[
@@ -104,15 +101,7 @@ fn points(prepare: impl Fn(&SimDisk)) -> (Vec<Point>, Arc<SimClock>) {
     let disk = SimDisk::new(clock.clone());
     prepare(&disk);
     let written: Arc<Mutex<Written>> = Arc::default();
-    let points: Arc<Mutex<Vec<Point>>> = Arc::default();
-    let (kept, known) = (points.clone(), written.clone());
-    disk.observe(move |record, disk| {
-        kept.lock().push(Point {
-            record: record.clone(),
-            disk,
-            written: known.lock().clone(),
-        });
-    });
+    let points = observe(&disk, &written);
     let scene = {
         let (disk, clock) = (disk.clone(), clock.clone());
         async move { Ok(workload(disk, clock, written).await?) }
@@ -123,18 +112,13 @@ fn points(prepare: impl Fn(&SimDisk)) -> (Vec<Point>, Arc<SimClock>) {
     drop(disk);
     let points = std::mem::take(&mut *points.lock());
     // Before the topic there is nothing to lose.
-    let begun = points.iter().position(|point| !point.written.is_empty());
+    let begun = points.iter().position(|point| !point.known.is_empty());
     (points.into_iter().skip(begun.unwrap()).collect(), clock)
 }
 
 fn sample(points: &[Point]) -> impl Iterator<Item = &Point> {
-    let all = std::env::var("OTTLA_POINTS").is_ok_and(|which| which == "ALL");
-    let step = if all {
-        1
-    } else {
-        points.len().div_ceil(SAMPLE)
-    };
-    points.iter().step_by(step)
+    let step = points.len().div_ceil(SAMPLE);
+    points.iter().step_by(if all_points() { 1 } else { step })
 }
 
 /// Starts on what a crash leaves; what is wrong then, if anything is.
@@ -162,7 +146,7 @@ fn violation(point: &Point, clock: &Arc<SimClock>, keep: Keep) -> Option<String>
         return Some(error);
     }
     let [before, after] = found.lock().take().expect("the reader is done");
-    let written = &point.written;
+    let written = &point.known;
     if before.len() > written.len() + 1 || !before.starts_with(written) {
         return Some(format!("{} of {} records", before.len(), written.len()));
     }
@@ -179,13 +163,7 @@ fn a_broker_that_dies_at_any_operation_of_a_move_loses_nothing_and_ends_the_move
     for keep in [Keep::Written, Keep::Synced, Keep::Names, Keep::Torn] {
         for point in sample(&points) {
             let found = violation(point, &clock, keep);
-            let Record {
-                number,
-                operation,
-                path,
-                ..
-            } = &point.record;
-            assert_eq!(found, None, "{keep:?} at {number}, {operation:?} {path}");
+            assert_eq!(found, None, "{point}, {keep:?}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Where `flush.messages` asks for it, a batch is on disk before it is acknowledged and before anybody reads it.
 
+use crate::common::crash::new_disk;
 use bytes::Bytes;
 use ottla::coordinator::{Committed, ShardLog};
 use ottla::log::{Log, LogConfig, Opening};
@@ -30,13 +31,6 @@ fn opening(flush_messages: i64) -> Opening {
     };
     let partition = TopicPartition::new(TopicName::parse("orders").unwrap(), 0);
     Opening::new(partition, config, Timestamp(1_000))
-}
-
-fn new_disk() -> SimDisk {
-    let disk = SimDisk::new(SimClock::manual());
-    disk.create_dir_all(Path::new("/data")).unwrap();
-    disk.sync_dir(Path::new("/")).unwrap();
-    disk
 }
 
 fn runtime(disk: &SimDisk) -> Runtime {
@@ -120,7 +114,7 @@ const NEEDS_SYNC: Durability = Durability::NeedsSync(Offset(1));
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_survives_a_power_loss_once_its_sync_is_done() {
-    let disk = new_disk();
+    let disk = new_disk(&SimClock::manual());
     let partition = partition(&runtime(&disk));
     assert_eq!(produce(&partition, 0), (Offset(0), NEEDS_SYNC));
     assert_eq!(end_after_power_loss(&disk), Offset(0));
@@ -130,7 +124,7 @@ async fn a_batch_survives_a_power_loss_once_its_sync_is_done() {
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_waits_for_the_sync_that_the_first_try_waits_for() {
-    let disk = new_disk();
+    let disk = new_disk(&SimClock::manual());
     let partition = partition(&runtime(&disk));
     produce(&partition, 0);
     assert_eq!(produce(&partition, 0), (Offset(0), NEEDS_SYNC));
@@ -141,7 +135,7 @@ async fn a_retry_waits_for_the_sync_that_the_first_try_waits_for() {
 /// Consumers were shown what was appended; a power loss before the sync took it back from them.
 #[tokio::test(start_paused = true)]
 async fn nobody_reads_a_batch_before_it_is_on_disk() {
-    let disk = new_disk();
+    let disk = new_disk(&SimClock::manual());
     let partition = partition(&runtime(&disk));
     for sequence in 0..3 {
         produce(&partition, sequence);
@@ -160,7 +154,7 @@ async fn nobody_reads_a_batch_before_it_is_on_disk() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_waits_is_woken_by_the_sync_and_not_by_the_append() {
-    let disk = new_disk();
+    let disk = new_disk(&SimClock::manual());
     let partition = partition(&runtime(&disk));
     let waiter = Waiter::new(1);
     partition.waiters().register(&waiter);
@@ -176,7 +170,7 @@ async fn a_reader_that_waits_is_woken_by_the_sync_and_not_by_the_append() {
 
 #[tokio::test(start_paused = true)]
 async fn with_a_larger_flush_messages_only_the_batch_that_reaches_it_is_held_back() {
-    let disk = new_disk();
+    let disk = new_disk(&SimClock::manual());
     let partition = flushing_every(3, &runtime(&disk));
     let durability = [0, 1, 2].map(|sequence| produce(&partition, sequence).1);
     let (written, third) = (Durability::AsWritten, Durability::NeedsSync(Offset(3)));
@@ -188,7 +182,7 @@ async fn with_a_larger_flush_messages_only_the_batch_that_reaches_it_is_held_bac
 
 #[tokio::test(start_paused = true)]
 async fn after_a_failed_sync_the_batch_is_neither_acknowledged_nor_shown() {
-    let disk = new_disk();
+    let disk = new_disk(&SimClock::manual());
     let partition = partition(&runtime(&disk));
     disk.fail(Fault::once(Operation::Sync, ".log", Errno::IO));
     produce(&partition, 0);
@@ -199,7 +193,7 @@ async fn after_a_failed_sync_the_batch_is_neither_acknowledged_nor_shown() {
 /// Whoever waited for it would have waited for ever.
 #[tokio::test(start_paused = true)]
 async fn a_sync_that_cannot_begin_for_want_of_file_handles_is_tried_again() {
-    let disk = new_disk();
+    let disk = new_disk(&SimClock::manual());
     let partition = partition(&runtime(&disk));
     disk.fail(Fault::once(
         Operation::Open,
@@ -218,7 +212,7 @@ async fn a_sync_that_cannot_begin_for_want_of_file_handles_is_tried_again() {
 /// A broker that was killed finds batches that only the page cache had, and must not show them as they are.
 #[tokio::test(start_paused = true)]
 async fn what_a_restart_finds_is_on_disk_before_it_is_shown() {
-    let disk = new_disk();
+    let disk = new_disk(&SimClock::manual());
     produce(&partition(&runtime(&disk)), 0);
     let restarted = disk.snapshot().crash(Keep::Written, 1);
     let partition = partition(&runtime(&restarted));
@@ -228,7 +222,7 @@ async fn what_a_restart_finds_is_on_disk_before_it_is_shown() {
 
 #[tokio::test(start_paused = true)]
 async fn a_coordinators_records_are_committed_once_they_are_on_disk() {
-    let disk = new_disk();
+    let disk = new_disk(&SimClock::manual());
     let shard = PartitionShard::new(partition(&runtime(&disk)));
     shard.append(new_batch(0)).unwrap();
     let Committed::Later(commit) = shard.committed(Offset(1)) else {
@@ -243,7 +237,7 @@ async fn a_coordinators_records_are_committed_once_they_are_on_disk() {
 /// need.
 #[tokio::test]
 async fn a_sync_is_not_done_before_an_earlier_one_that_it_builds_on() {
-    let disk = new_disk();
+    let disk = new_disk(&SimClock::manual());
     let (reached, first_is_at_the_directory) = mpsc::channel();
     let slow = Arc::new(SlowDirectories {
         disk: disk.clone(),

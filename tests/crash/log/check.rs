@@ -2,20 +2,15 @@
 
 use super::model::{Entry, Model};
 use super::workload::{self, DIR};
+use crate::common::crash;
 use ottla::log::{ActiveProducer, Appended, EpochStart, FirstBatch, Log};
 use ottla::record::{Batches, DecodeLimits, ValidBatch, ZstdUse};
-use ottla::sim::disk::Record;
 use ottla::sim::{Keep, SimDisk};
 use ottla::types::{LeaderEpoch, Offset, Timestamp};
 use std::path::Path;
 
-/// A moment at which the process may die: just before an operation.
-#[derive(Clone)]
-pub(crate) struct Point {
-    pub record: Record,
-    pub disk: SimDisk,
-    pub model: Model,
-}
+/// With what the writer knew.
+pub(crate) type Point = crash::Point<Model>;
 
 /// A log that was opened again, and what it holds.
 pub(crate) struct Found {
@@ -46,7 +41,7 @@ pub(crate) struct Batch {
 
 /// Opens what a crash at `point` leaves, and gives every promise that is broken.
 pub(crate) fn violations(point: &Point, keep: Keep, draw: u64) -> Vec<String> {
-    let model = &point.model;
+    let model = &point.known;
     let disk = point.disk.crash(keep, point.record.number * 31 + draw);
     let found = Found::open(&disk, model);
     let survives = match keep {

@@ -8,7 +8,7 @@ mod check;
 mod model;
 mod workload;
 
-use crate::common::crash::{leader_epochs, seeds, shown, unguarded};
+use crate::common::crash::{DRAWS, enumerate, leader_epochs, seeds, shown, unguarded};
 use check::{Found, violations};
 use model::Model;
 use ottla::log::{Log, Shutdown};
@@ -17,34 +17,9 @@ use ottla::types::Timestamp;
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::path::Path;
-use workload::{DIR, Run};
+use workload::DIR;
 
 const DEFAULT_SEEDS: std::ops::Range<u64> = 1..3;
-/// Draws of what is kept, for each way that draws.
-const DRAWS: u64 = 2;
-
-/// Crashes at every operation of the run in every way, and counts what was tried.
-fn enumerate(run: &Run, keeps: &[Keep]) -> (usize, Vec<String>) {
-    let mut tried = 0;
-    let mut all = Vec::new();
-    for point in &run.points {
-        for keep in keeps {
-            let draws = if *keep == Keep::Synced { 1 } else { DRAWS };
-            for draw in 0..draws {
-                tried += 1;
-                let found = violations(point, *keep, draw);
-                all.extend(found.into_iter().map(|violation| {
-                    format!(
-                        "seed {} at {} ({:?} {}), {keep:?} {draw}: {violation}",
-                        run.seed, point.record.number, point.record.operation, point.record.path
-                    )
-                }));
-            }
-        }
-    }
-    (tried, all)
-}
-
 #[test]
 fn a_log_stopped_at_any_operation_keeps_its_promises() {
     let mut tried = 0;
@@ -54,9 +29,10 @@ fn a_log_stopped_at_any_operation_keeps_its_promises() {
         for point in &run.points {
             *kinds.entry(point.record.operation).or_default() += 1;
         }
-        let (states, found) = enumerate(&run, &Keep::ALL);
-        assert!(found.is_empty(), "{}", shown(&found));
-        tried += states;
+        let states: Vec<_> = enumerate(&run.points, &Keep::ALL, violations).collect();
+        tried += states.len();
+        let found = states.concat();
+        assert!(found.is_empty(), "seed {seed}: {}", shown(&found));
     }
     println!("{tried} crashed disks were opened; crash points: {kinds:?}");
     for kind in [
@@ -86,7 +62,7 @@ fn the_same_seed_is_the_same_run() {
 fn is_found(keeps: &[Keep], break_it: impl Fn(&SimDisk) + Copy) -> bool {
     (1..10).any(|seed| {
         let run = workload::run(seed, break_it);
-        !enumerate(&run, keeps).1.is_empty()
+        enumerate(&run.points, keeps, violations).any(|found| !found.is_empty())
     })
 }
 
@@ -117,7 +93,7 @@ fn a_log_that_leaves_out_its_recovery_is_found() {
     let run = workload::run(1, |_| {});
     let found = run.points.iter().any(|point| {
         let mut careless = point.clone();
-        careless.model.shutdown = Shutdown::Clean;
+        careless.known.shutdown = Shutdown::Clean;
         [Keep::Written, Keep::Torn]
             .into_iter()
             .any(|keep| (0..DRAWS).any(|draw| !violations(&careless, keep, draw).is_empty()))
@@ -131,7 +107,7 @@ fn a_recovery_point_written_too_early_is_found() {
     let run = workload::run(1, |_| {});
     let found = run.points.iter().any(|point| {
         let mut early = point.clone();
-        early.model.recovery_point = early.model.log_end();
+        early.known.recovery_point = early.known.log_end();
         [Keep::Names, Keep::Torn]
             .into_iter()
             .any(|keep| (0..DRAWS).any(|draw| !violations(&early, keep, draw).is_empty()))
@@ -159,9 +135,8 @@ fn a_log_whose_sync_failed_acknowledges_no_other_sync() {
 #[test]
 fn a_full_disk_stops_appends_and_nothing_else_until_there_is_space_again() {
     for seed in seeds(DEFAULT_SEEDS) {
-        let (disk, found) = workload::fill_the_disk(seed);
+        let found = workload::fill_the_disk(seed);
         assert!(found.is_empty(), "seed {seed}: {}", shown(&found));
-        drop(disk);
     }
 }
 
@@ -192,7 +167,7 @@ fn a_flipped_bit_is_never_served() {
                 .flip(&path, position, u32::try_from(n % 8).unwrap())
                 .unwrap();
             *kinds.entry(kind.clone()).or_default() += 1;
-            let mut model = last.model.clone();
+            let mut model = last.known.clone();
             model.recovery_point = model.log_start;
             let found = check::served(&Found::open(&flipped, &model), &model);
             assert!(
@@ -229,8 +204,8 @@ fn a_flipped_bit_in_a_log_that_was_closed_leads_no_reader_astray() {
         let opening = workload::opening(model, Timestamp(0));
         Log::open(&workload::runtime(disk), Path::new(DIR), opening).map(|(log, _)| log)
     };
-    open(&disk, &last.model).unwrap().close().unwrap();
-    let mut model = last.model.clone();
+    open(&disk, &last.known).unwrap().close().unwrap();
+    let mut model = last.known.clone();
     model.shutdown = Shutdown::Clean;
     let mut kinds: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for (path, len) in disk.files() {

@@ -2,9 +2,10 @@
 
 use super::check::{self, Found, Point};
 use super::model::{Entry, Model};
+use crate::common::crash::{new_disk, observe};
 use ottla::log::{Appended, Log, LogConfig, Opening, Shutdown};
 use ottla::record::{BatchBuilder, BatchOptions, NewRecord, ProducerStamp, ValidBatch, ZstdUse};
-use ottla::runtime::{Clock, Disk, Runtime};
+use ottla::runtime::{Clock, Runtime};
 use ottla::sim::{self, Operation, SimClock, SimDisk, SimRng};
 use ottla::types::{
     LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, TopicName, TopicPartition,
@@ -19,7 +20,6 @@ const STEPS: u32 = 150;
 
 /// One run and the moments at which it could have been stopped.
 pub(crate) struct Run {
-    pub seed: u64,
     pub points: Vec<Point>,
     pub trace: u64,
 }
@@ -71,15 +71,7 @@ struct Writer {
 pub(crate) fn run(seed: u64, prepare: impl Fn(&SimDisk)) -> Run {
     let mut writer = Writer::new(seed);
     prepare(&writer.disk);
-    let points = Arc::new(Mutex::new(Vec::new()));
-    let (kept, model) = (points.clone(), writer.model.clone());
-    writer.disk.observe(move |record, disk| {
-        kept.lock().push(Point {
-            record: record.clone(),
-            disk,
-            model: model.lock().clone(),
-        });
-    });
+    let points = observe(&writer.disk, &writer.model);
     for _ in 0..STEPS {
         writer.step();
         if writer.log.is_none() {
@@ -97,20 +89,16 @@ pub(crate) fn run(seed: u64, prepare: impl Fn(&SimDisk)) -> Run {
             len: 0,
         },
         disk: writer.disk.snapshot(),
-        model: writer.model.lock().clone(),
+        known: writer.model.lock().clone(),
     });
     let trace = writer.disk.trace();
     drop(writer);
     let points = std::mem::take(&mut *points.lock());
-    Run {
-        seed,
-        points,
-        trace,
-    }
+    Run { points, trace }
 }
 
 /// Runs the disk full and gives it space again, several times; what was wrong.
-pub(crate) fn fill_the_disk(seed: u64) -> (SimDisk, Vec<String>) {
+pub(crate) fn fill_the_disk(seed: u64) -> Vec<String> {
     let mut writer = Writer::new(seed);
     let mut violations = Vec::new();
     for round in 0..4u64 {
@@ -146,15 +134,13 @@ pub(crate) fn fill_the_disk(seed: u64) -> (SimDisk, Vec<String>) {
         &model,
         Offset(i64::MAX),
     ));
-    (disk, violations)
+    violations
 }
 
 impl Writer {
     fn new(seed: u64) -> Writer {
         let clock = SimClock::manual();
-        let disk = SimDisk::new(clock.clone());
-        disk.create_dir_all(Path::new("/data")).unwrap();
-        disk.sync_dir(Path::new("/")).unwrap();
+        let disk = new_disk(&clock);
         let model = Model::new();
         let opening = opening(&model, clock.wall());
         let (log, _) = Log::open(&runtime(&disk), Path::new(DIR), opening.clone()).unwrap();
