@@ -22,12 +22,16 @@ fn push_of(subscription: &Subscription) -> Push<'static> {
     }
 }
 
+/// The first client has asked what to push; what it was told.
+fn subscribed(now: Timestamp) -> (Telemetry, Subscription) {
+    let telemetry = telemetry();
+    let told = telemetry.subscribe(Uuid::ZERO, peer(1), now).unwrap();
+    (telemetry, told)
+}
+
 #[test]
 fn a_client_without_an_id_is_given_one_and_keeps_it() {
-    let telemetry = telemetry();
-    let first = telemetry
-        .subscribe(Uuid::ZERO, peer(1), Timestamp(0))
-        .unwrap();
+    let (telemetry, first) = subscribed(Timestamp(0));
     let second = telemetry
         .subscribe(Uuid::ZERO, peer(2), Timestamp(0))
         .unwrap();
@@ -46,10 +50,7 @@ fn the_number_of_a_subscription_is_kafkas() {
 
 #[test]
 fn a_client_that_asks_again_too_early_is_held_back_until_the_interval_is_over() {
-    let telemetry = telemetry();
-    let told = telemetry
-        .subscribe(Uuid::ZERO, peer(1), Timestamp(0))
-        .unwrap();
+    let (telemetry, told) = subscribed(Timestamp(0));
     let ask = |port, now| telemetry.subscribe(told.client_instance_id, peer(port), Timestamp(now));
     assert_eq!(ask(1, 299_999), Err(TelemetryError::TooEarly));
     assert_eq!(ask(1, 300_000), Ok(told));
@@ -58,10 +59,7 @@ fn a_client_that_asks_again_too_early_is_held_back_until_the_interval_is_over() 
 
 #[test]
 fn a_push_is_taken_after_asking_and_then_once_an_interval() {
-    let telemetry = telemetry();
-    let told = telemetry
-        .subscribe(Uuid::ZERO, peer(1), Timestamp(1))
-        .unwrap();
+    let (telemetry, told) = subscribed(Timestamp(1));
     let push = push_of(&told);
     let at = |now| telemetry.push(&push, peer(1), Timestamp(now));
     assert_eq!(at(2), Ok(()));
@@ -71,10 +69,7 @@ fn a_push_is_taken_after_asking_and_then_once_an_interval() {
 
 #[test]
 fn after_its_last_push_a_client_is_refused() {
-    let telemetry = telemetry();
-    let told = telemetry
-        .subscribe(Uuid::ZERO, peer(1), Timestamp(1))
-        .unwrap();
+    let (telemetry, told) = subscribed(Timestamp(1));
     let push = push_of(&told);
     let last = Push {
         terminating: true,
@@ -88,10 +83,7 @@ fn after_its_last_push_a_client_is_refused() {
 
 #[test]
 fn a_wrong_subscription_is_refused_and_may_be_asked_for_at_once() {
-    let telemetry = telemetry();
-    let told = telemetry
-        .subscribe(Uuid::ZERO, peer(1), Timestamp(1))
-        .unwrap();
+    let (telemetry, told) = subscribed(Timestamp(1));
     let wrong = Push {
         subscription_id: told.id.wrapping_add(1),
         ..push_of(&told)
@@ -107,10 +99,7 @@ fn a_wrong_subscription_is_refused_and_may_be_asked_for_at_once() {
 #[test]
 fn metrics_are_refused_that_are_too_long_or_cannot_be_unpacked() {
     let push = |compression, metrics: &[u8]| {
-        let telemetry = telemetry();
-        let told = telemetry
-            .subscribe(Uuid::ZERO, peer(1), Timestamp(1))
-            .unwrap();
+        let (telemetry, told) = subscribed(Timestamp(1));
         let push = Push {
             compression,
             metrics,

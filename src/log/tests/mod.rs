@@ -44,11 +44,18 @@ pub(super) fn partition() -> TopicPartition {
 
 impl Bed {
     pub(super) fn new(config: LogConfig) -> Bed {
-        let home = tempfile::tempdir().unwrap();
+        Bed::open_in(tempfile::tempdir().unwrap(), config, |_| {})
+    }
+
+    fn open_in(
+        home: tempfile::TempDir,
+        config: LogConfig,
+        change: impl FnOnce(&mut Opening),
+    ) -> Bed {
         let runtime = os::runtime();
-        let opening = Opening::new(partition(), config.clone(), NOW);
-        let dir = home.path().join("orders-0");
-        let (log, recovered) = Log::open(&runtime, &dir, opening).unwrap();
+        let mut opening = Opening::new(partition(), config.clone(), NOW);
+        change(&mut opening);
+        let (log, recovered) = Log::open(&runtime, &home.path().join("orders-0"), opening).unwrap();
         Bed {
             log,
             recovered,
@@ -80,24 +87,13 @@ impl Bed {
 
     pub(super) fn reopen_with(self, shutdown: Shutdown, change: impl FnOnce(&mut Opening)) -> Bed {
         let Bed {
-            log,
-            config,
-            runtime,
-            home,
-            ..
+            log, config, home, ..
         } = self;
         drop(log);
-        let mut opening = Opening::new(partition(), config.clone(), NOW);
-        opening.shutdown = shutdown;
-        change(&mut opening);
-        let (log, recovered) = Log::open(&runtime, &home.path().join("orders-0"), opening).unwrap();
-        Bed {
-            log,
-            recovered,
-            config,
-            runtime,
-            home,
-        }
+        Bed::open_in(home, config, |opening| {
+            opening.shutdown = shutdown;
+            change(opening);
+        })
     }
 
     pub(super) fn append(&mut self, batch: ValidBatch) -> Appended {

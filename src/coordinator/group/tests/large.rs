@@ -10,8 +10,13 @@ use std::sync::Arc;
 const MEMBERS: usize = 200;
 const GROUPS: usize = 1_000;
 
-fn clients(count: usize) -> Vec<String> {
-    (0..count).map(|client| format!("c{client}")).collect()
+/// A stable group of the clients "c0", "c1" …; the ids of its members.
+fn large_group() -> (World, Vec<Arc<str>>) {
+    let mut world = World::new();
+    let clients: Vec<String> = (0..MEMBERS).map(|client| format!("c{client}")).collect();
+    let names: Vec<&str> = clients.iter().map(String::as_str).collect();
+    let ids = world.stable_group(&names);
+    (world, ids)
 }
 
 /// How many members each of the answers tells of.
@@ -22,10 +27,7 @@ fn told(world: &World, replies: &[ReplyId]) -> Vec<usize> {
 
 #[test]
 fn only_one_answer_of_a_large_rebalance_is_as_large_as_the_group() {
-    let mut world = World::new();
-    let clients = clients(MEMBERS);
-    let names: Vec<&str> = clients.iter().map(String::as_str).collect();
-    let ids = world.stable_group(&names);
+    let (mut world, ids) = large_group();
     assert_eq!(ids.len(), MEMBERS);
     // One record makes the group, one stores its assignment.
     assert_eq!(world.log.len(), 2);
@@ -70,10 +72,7 @@ fn only_one_answer_of_a_large_rebalance_is_as_large_as_the_group() {
 
 #[test]
 fn a_large_group_that_falls_silent_ends_with_one_empty_generation() {
-    let mut world = World::new();
-    let clients = clients(MEMBERS);
-    let names: Vec<&str> = clients.iter().map(String::as_str).collect();
-    world.stable_group(&names);
+    let (mut world, _) = large_group();
     world.wait(60_000);
     assert_eq!(world.state(), Some(GroupState::Empty));
     let described = world.shard.describe("g").unwrap();
@@ -83,10 +82,7 @@ fn a_large_group_that_falls_silent_ends_with_one_empty_generation() {
 
 #[test]
 fn all_members_of_a_large_group_leave_in_one_request() {
-    let mut world = World::new();
-    let clients = clients(MEMBERS);
-    let names: Vec<&str> = clients.iter().map(String::as_str).collect();
-    let ids = world.stable_group(&names);
+    let (mut world, ids) = large_group();
     let all: Vec<Leaving<'_>> = ids.iter().map(|id| leaving(id)).collect();
     assert_eq!(world.leave(&all), vec![Ok(()); MEMBERS]);
     assert_eq!(world.state(), Some(GroupState::Empty));

@@ -5,6 +5,7 @@ use crate::coordinator::group::offsets::CommittedOffset;
 use crate::coordinator::group::*;
 use crate::record::control::TransactionResult;
 use crate::types::{LeaderEpoch, Offset, ProducerId, Timestamp, Uuid};
+use std::sync::Arc;
 
 const RETENTION_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 const CHECK_MS: u64 = 600_000;
@@ -299,17 +300,22 @@ fn a_deleted_offset_is_not_brought_back_by_a_transaction() {
 
 // ---- deletion ----
 
+/// The only member of its group, which has committed an offset of the topic that it reads.
+fn member_that_committed() -> (World, Arc<str>) {
+    let mut world = World::new();
+    let id = world.stable_group(&["a"]).remove(0);
+    let committed = world.commit(&Commit {
+        member_id: &id,
+        generation: 1,
+        ..commit(vec![partition(0, 5)])
+    });
+    assert_eq!(committed, Ok(vec![Ok(())]));
+    (world, id)
+}
+
 #[test]
 fn offsets_of_a_subscribed_topic_cannot_be_deleted() {
-    let mut world = World::new();
-    let ids = world.stable_group(&["a"]);
-    world
-        .commit(&Commit {
-            member_id: &ids[0],
-            generation: 1,
-            ..commit(vec![partition(0, 5)])
-        })
-        .unwrap();
+    let (mut world, _) = member_that_committed();
     let (outcome, verdicts) = world
         .shard
         .on_offset_delete("g", &[("t", &[0]), ("other", &[0])])
@@ -386,20 +392,12 @@ fn offsets_from_outside_groups_expire_from_their_commit() {
 
 #[test]
 fn offsets_of_an_empty_group_expire_from_when_it_became_empty() {
-    let mut world = World::new();
-    let ids = world.stable_group(&["a"]);
-    world
-        .commit(&Commit {
-            member_id: &ids[0],
-            generation: 1,
-            ..commit(vec![partition(0, 5)])
-        })
-        .unwrap();
+    let (mut world, id) = member_that_committed();
     for _ in 0..RETENTION_MS / 5_000 + 1 {
         world.wait(5_000);
-        assert_eq!(world.heartbeat(&beat(&ids[0], 1)), Ok(()));
+        assert_eq!(world.heartbeat(&beat(&id, 1)), Ok(()));
     }
-    world.leave(&[super::world::leaving(&ids[0])]);
+    world.leave(&[super::world::leaving(&id)]);
     world.wait(RETENTION_MS - 1);
     assert_eq!(world.fetch(0), Some(5));
     world.wait(CHECK_MS);
