@@ -12,6 +12,7 @@
 use crate::common::client::{Client, Refused, idempotent_batch};
 use crate::common::crash::{seeds, shown};
 use crate::common::history::{Found, History, Place, Promise, Unanswered, Value};
+use crate::common::names_in;
 use crate::common::process::{Broker, ottla};
 use ottla::protocol::ErrorCode;
 use ottla::runtime::os;
@@ -221,16 +222,9 @@ async fn commit(
 
 /// The directories of the data of all partitions whose name begins with `name`.
 fn partitions(dir: &Path, name: &str) -> Vec<PathBuf> {
-    (std::fs::read_dir(dir).unwrap())
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            path.file_name()
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .starts_with(name)
-        })
-        .collect()
+    let names = names_in(dir).into_iter();
+    let named = names.filter(|it| it.starts_with(name));
+    named.map(|it| dir.join(it)).collect()
 }
 
 #[tokio::test]

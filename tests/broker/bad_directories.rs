@@ -4,6 +4,7 @@
 
 use crate::common::client::{Client, batch};
 use crate::common::local::config;
+use crate::common::names_in;
 use ottla::runtime::{Disk, Runtime, os};
 use ottla::sim::{Fault, Operation, SimClock, SimDisk};
 use ottla::types::Timestamp;
@@ -40,15 +41,6 @@ async fn assert_kept(server: &Server) {
     let found = client.read_all("orders", 0, 0).await.unwrap().unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].value, b"kept");
-}
-
-fn names_in(dir: &Path) -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
 }
 
 #[tokio::test]

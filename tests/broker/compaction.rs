@@ -7,7 +7,7 @@
 
 use crate::common::client::{Client, fetch_request, keyed};
 use crate::common::local::{End, Local, get};
-use crate::common::{awaited, until};
+use crate::common::{awaited, names_in, until};
 use bytes::Bytes;
 use ottla::metadata::ConfigKind;
 use ottla::protocol::messages::{
@@ -93,13 +93,9 @@ async fn wait_for_at_most(client: &mut Client<TcpStream>, topic: &str, most: usi
 }
 
 fn log_files(dir: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
-        .collect();
-    files.sort();
-    files
+    let names = names_in(dir).into_iter();
+    let logs = names.filter(|name| name.ends_with(".log"));
+    logs.map(|name| dir.join(name)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,8 @@
 //! `cordoned.log.dirs` (KIP-1066): a directory takes no new partitions, and keeps those it has.
 
-#![expect(clippy::disallowed_methods, reason = "it looks where partitions lie")]
-
 use crate::common::client::{Client, Refused, batch};
 use crate::common::local::{End, Local};
+use crate::common::names_in;
 use ottla::metadata::ConfigKind;
 use ottla::protocol::ErrorCode;
 use ottla::protocol::messages::{
@@ -102,8 +101,7 @@ impl Cluster {
 }
 
 fn partitions(dir: &Path, topic: &str) -> usize {
-    let entries = std::fs::read_dir(dir).unwrap();
-    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names = names_in(dir).into_iter();
     names.filter(|name| name.starts_with(topic)).count()
 }
 

@@ -4,6 +4,7 @@
 
 use crate::common::client::{Client, Refused, batch};
 use crate::common::local::{End, Local, get};
+use crate::common::{names_in, until};
 use ottla::protocol::ErrorCode;
 use ottla::protocol::messages::{
     MetadataRequest, MetadataResponse, metadata_request::MetadataRequestTopic,
@@ -14,7 +15,6 @@ use ottla::types::Timestamp;
 use rustix::io::Errno;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpStream;
 
 const TOPIC: &str = "orders";
@@ -40,8 +40,7 @@ fn lying_on(disk: &SimDisk, dir: &str) -> Vec<i32> {
 }
 
 fn lying_really_in(dir: &Path) -> Vec<i32> {
-    let entries = std::fs::read_dir(dir).unwrap();
-    lying_in(entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()))
+    lying_in(names_in(dir).into_iter())
 }
 
 async fn write(client: &mut Connected, partition: i32, value: &str) -> Result<i64, Refused> {
@@ -88,13 +87,8 @@ async fn leaderless(client: &mut Connected, offline: &[i32]) {
             false => (1, vec![]),
         })
         .collect();
-    for _ in 0..500 {
-        if described(client).await == expected {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!(described(client).await, expected);
+    let what = format!("leaders and offline replicas {expected:?}");
+    until(&what, async || described(client).await == expected).await;
 }
 
 /// The error of each log directory.

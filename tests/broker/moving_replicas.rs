@@ -4,7 +4,7 @@
 
 use crate::common::client::{Client, Refused, batch, keyed};
 use crate::common::local::{End, Local};
-use crate::common::until;
+use crate::common::{names_in, until};
 use ottla::metadata::ConfigKind;
 use ottla::protocol::ErrorCode;
 use ottla::types::Timestamp;
@@ -80,9 +80,7 @@ impl Cluster {
     }
 
     fn names(&self, at: usize) -> Vec<String> {
-        let entries = std::fs::read_dir(self.dirs[at].path()).unwrap();
-        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.collect()
+        names_in(self.dirs[at].path())
     }
 
     fn has_copy(&self) -> bool {

@@ -10,6 +10,7 @@ pub(crate) mod local;
 pub(crate) mod process;
 pub(crate) mod world;
 
+use std::path::Path;
 use std::time::Duration;
 
 /// How long something may take that comes by itself; much, since the machine may be busy.
@@ -34,4 +35,17 @@ pub(crate) async fn awaited<T>(what: &str, mut look: impl AsyncFnMut() -> Option
 /// Looks again and again until it is so.
 pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     awaited(what, async || is_so().await.then_some(())).await;
+}
+
+/// What lies in a directory, by name.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test looks behind the broker's back"
+)]
+pub(crate) fn names_in(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
 }
