@@ -12,8 +12,8 @@
 use crate::common::client::{Client, Refused, idempotent_batch};
 use crate::common::crash::{seeds, shown};
 use crate::common::history::{Found, History, Place, Promise, Unanswered, Value};
-use crate::common::names_in;
 use crate::common::process::{Broker, ottla};
+use crate::common::{names_in, until};
 use ottla::protocol::ErrorCode;
 use ottla::runtime::os;
 use ottla::sim::SimRng;
@@ -31,7 +31,7 @@ const PARTITIONS: i32 = 2;
 const PRODUCERS: u32 = 6;
 const GROUPS: u32 = 2;
 const KILLS: u32 = 4;
-/// A load lasts so long before the kill, in milliseconds.
+/// A load that has begun lasts so long before the kill, in milliseconds.
 const LOAD_MS: std::ops::Range<u64> = 50..700;
 
 fn start(dir: &Path) -> Broker {
@@ -88,6 +88,12 @@ impl Scene {
             let (client, history) = (broker.connect().await, self.history.clone());
             clients.spawn(commit(client, history, format!("group-{group}")));
         }
+        let (records, commits) = self.acknowledged();
+        until("an acknowledged record and commit", async || {
+            let now = self.acknowledged();
+            now.0 > records && now.1 > commits
+        })
+        .await;
         let ms = LOAD_MS.start + self.rng.below(LOAD_MS.end - LOAD_MS.start);
         tokio::time::sleep(Duration::from_millis(ms)).await;
         broker.kill();
@@ -126,15 +132,18 @@ impl Scene {
         history.violations(&self.found, kept, Promise::Acknowledged)
     }
 
-    fn summary(&self) -> String {
+    /// How many records were acknowledged, and how many commits.
+    fn acknowledged(&self) -> (usize, i64) {
         let history = self.history.lock();
-        let acknowledged = history.acknowledged.values().map(imbl::OrdMap::len);
-        format!(
-            "{} records acknowledged, {} found, offsets committed up to {:?}",
-            acknowledged.sum::<usize>(),
-            self.found.records.values().map(Vec::len).sum::<usize>(),
-            history.commits_acknowledged.values().collect::<Vec<_>>()
-        )
+        let records = history.acknowledged.values().map(imbl::OrdMap::len);
+        let commits = history.commits_acknowledged.values();
+        (records.sum(), commits.sum())
+    }
+
+    fn summary(&self) -> String {
+        let (records, commits) = self.acknowledged();
+        let found: usize = self.found.records.values().map(Vec::len).sum();
+        format!("{records} records and {commits} commits acknowledged, {found} records found")
     }
 }
 
