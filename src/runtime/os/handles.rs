@@ -275,6 +275,10 @@ impl Handle {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests look at the files behind the seam"
+)]
 mod tests {
     use super::*;
     use std::io::Read;
