@@ -9,5 +9,6 @@
 mod common;
 
 mod cli;
+mod few_open_files;
 mod full_file_system;
 mod kill_loop;

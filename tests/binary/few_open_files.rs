@@ -1,14 +1,7 @@
 //! More partitions than the process may have open files.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot set its scene has failed"
-)]
-
-mod common;
-
-use common::client::batch;
-use common::process::Broker;
+use crate::common::client::batch;
+use crate::common::process::Broker;
 use ottla::types::Timestamp;
 
 const TOPIC: &str = "orders";
