@@ -7,9 +7,9 @@ set -euo pipefail
 . "$(dirname "$0")/sections.sh"
 section "tools" scripts/install-tools.sh
 rust_sections
+section "compatibility" cargo run --quiet --package ottla-compat
 section_beside "instructions" scripts/instructions.sh
 section_beside "fuzz" scripts/fuzz.sh "${FUZZ_SECONDS:-10}"
-section "compatibility" cargo run --quiet --package ottla-compat
 section "swap with Apache Kafka" cargo run --quiet --package ottla-compat -- --swap
 section "differential" cargo run --quiet --package ottla-compat -- --differential
 section "client suites" cargo run --quiet --package ottla-compat -- --suite all --fast
